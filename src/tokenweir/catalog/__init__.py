@@ -1,0 +1,1 @@
+"""Providers, models and dated prices: data files and look-ups."""

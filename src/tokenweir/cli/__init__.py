@@ -1,0 +1,1 @@
+"""The command weir, and the only place where the parts are put together."""

@@ -1,0 +1,1 @@
+"""Values that every room shares: ids, money, usage, clock, errors. No I/O."""

@@ -1,0 +1,29 @@
+"""Faults, named by who must act. Expected outcomes (refused, unpriced) are values, not exceptions."""
+
+
+class TokenweirError(Exception):
+    """Base of every fault this project raises. The message says what to do next."""
+
+
+class SettingsError(TokenweirError):
+    """The operator's settings are wrong: a file, an environment variable or a flag."""
+
+
+class CatalogError(TokenweirError):
+    """Catalog data (providers, models, prices) is malformed; nothing was replaced by it."""
+
+
+class LedgerError(TokenweirError):
+    """The ledger cannot be read or written: a disk, a lock or a schema version."""
+
+
+class LedgerBusyError(LedgerError):
+    """Another process is the ledger's writer."""
+
+
+class WireError(TokenweirError):
+    """Bytes that do not follow their protocol."""
+
+
+class EngineError(TokenweirError):
+    """The local engine or a model file cannot be used."""

@@ -1,0 +1,1 @@
+"""The hot path: server, upstream pool, admission, relay, settlement."""

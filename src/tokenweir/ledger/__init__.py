@@ -1,0 +1,1 @@
+"""The only authority on tokens and money: laws, store, service, views."""

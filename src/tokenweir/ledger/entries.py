@@ -1,0 +1,58 @@
+"""The lines of the ledger. An entry is never changed and never removed."""
+
+from enum import StrEnum
+
+import msgspec
+
+from tokenweir.core.usage import NO_USAGE, Usage
+
+
+class Kind(StrEnum):
+    """What an entry says about its call."""
+
+    OPENED = "opened"  # durable before the first byte goes upstream
+    REFUSED = "refused"  # a limit or a rule said no; nothing went upstream
+    CHECKPOINT = "checkpoint"  # how far a long stream has come; superseded by what closes the call
+    ATTEMPT = "attempt"  # an attempt that was followed by another, with its own usage and cost
+    SETTLED = "settled"  # the last attempt and the end of the call; durable before the last byte to the client
+    LATE = "late"  # what a call cost beyond what its settlement said, learned afterwards
+
+
+class Outcome(StrEnum):
+    """How an attempt, and with the last one the call, ended."""
+
+    OK = "ok"
+    UPSTREAM_ERROR = "upstream_error"  # refused or broke before its first byte
+    UPSTREAM_BROKE = "upstream_broke"  # broke after its first byte
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"  # the client went away
+    INTERRUPTED = "interrupted"  # this gateway died during the call
+    REFUSED = "refused"
+    FAILED = "failed"  # nothing could be sent: no deployment was left to try
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line. Fields that a kind does not use keep their default. Ids are UUIDv7 (16 bytes)."""
+
+    kind: Kind
+    at_us: int  # UTC
+    call: bytes
+    attempt: bytes = b""
+    ordinal: int = 0  # 1 for the first attempt; checkpoints count their own
+    account: str = ""
+    key: str = ""  # the key's id, never the secret
+    run: str = ""
+    model: str = ""  # as the client asked
+    dialect: str = ""
+    upstream: str = ""
+    deployment: str = ""
+    served_model: str = ""  # as the upstream said
+    usage: Usage = NO_USAGE
+    price: str = ""  # id of the applied price; empty: unpriced
+    cost_pico: int | None = None  # None: unpriced, never zero
+    currency: str = ""
+    ttft_us: int | None = None  # from the call's arrival to the first byte of this attempt's answer
+    duration_us: int | None = None
+    status: int = 0  # HTTP status of the upstream's answer, or ours where there was none
+    outcome: Outcome | None = None
+    reason: str = ""  # in words, for a refusal or a failure; never text of a prompt or an answer

@@ -1,0 +1,1 @@
+"""Which deployments a call is tried at, and why. Pure decisions."""
