@@ -1,0 +1,88 @@
+"""Limits as people write them: `¥5/day`, `2M tokens/month`, `100 calls/day`, `$20`."""
+
+import re
+
+from tokenweir.core.money import SYMBOLS, format_pico, parse_amount
+from tokenweir.ledger.messages import Limit
+
+EXAMPLES = '"¥5/day", "20 USD/month", "2M tokens/month" or "100 calls/day"'
+_SHAPE = re.compile(
+    r"(?P<before>[¥￥$€]|[A-Za-z]{3}\s)?\s*"
+    r"(?P<number>\d[\d,_]*(?:\.\d+)?)\s*(?P<scale>[kKMBG](?![A-Za-z]))?\s*"
+    r"(?P<unit>[A-Za-z]+)?\s*"
+    r"(?:(?:/|\bper\b)\s*(?P<window>[A-Za-z]+)|\b(?P<adverb>daily|monthly|total)\b)?"
+)
+_SCALES = {"k": 3, "K": 3, "M": 6, "B": 9, "G": 9}
+_COUNTS = {"token": "tokens", "tokens": "tokens", "call": "calls", "calls": "calls"}
+_WINDOWS = {
+    "day": "day",
+    "d": "day",
+    "daily": "day",
+    "month": "month",
+    "mo": "month",
+    "monthly": "month",
+    "total": "total",
+}
+#: Currencies that providers price in; any other word is more likely a slip than a currency.
+CURRENCIES = ("AUD", "CAD", "CHF", "CNY", "EUR", "GBP", "HKD", "INR", "JPY", "KRW", "SGD", "TWD", "USD")
+#: What SQLite's integers hold; money is kept in two, so only counts are bounded by it.
+MAX_COUNT = 2**62
+MAX_MONEY_PICO = 10**12 * 10**12
+
+
+def parse_limit(text: str) -> Limit:
+    """A limit from its text; without a window it holds for good. Raises ValueError with a sentence."""
+    match: re.Match[str] | None = _SHAPE.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"{text!r} is not a limit; write {EXAMPLES}")
+    window = _window(text, match)
+    before, unit = (match["before"] or "").strip(), match["unit"] or ""
+    if before and unit:
+        raise ValueError(f"{text!r} names two units, {before!r} and {unit!r}; write {EXAMPLES}")
+    word = before or unit
+    if not word:
+        raise ValueError(f"{text!r} does not say of what; write {EXAMPLES}")
+    number = match["number"].replace(",", "").replace("_", "")
+    digits = _SCALES[match["scale"]] if match["scale"] else 0
+    if word.lower() in _COUNTS:
+        return Limit(_COUNTS[word.lower()], _count(text, number, digits), window)
+    currency = SYMBOLS.get(word, word.upper())
+    if currency not in CURRENCIES:
+        raise ValueError(
+            f"{text!r} names {word!r}, which is no currency known here ({', '.join(CURRENCIES)})"
+        )
+    return Limit(currency, _money(text, number, digits), window)
+
+
+def _window(text: str, match: re.Match[str]) -> str:
+    word = match["window"] or match["adverb"]
+    if word is None:
+        return "total"
+    window = _WINDOWS.get(word.lower())
+    if window is None:
+        raise ValueError(f"{text!r} names {word!r}; a limit is per day, per month or total")
+    return window
+
+
+def _count(text: str, number: str, digits: int) -> int:
+    scale: int = 10**digits
+    whole, remainder = divmod(parse_amount(number) * scale, 10**12)
+    if remainder or not 0 < whole <= MAX_COUNT:
+        raise ValueError(f"{text!r} is not a whole number of at least 1")
+    return whole
+
+
+def _money(text: str, number: str, digits: int) -> int:
+    scale: int = 10**digits
+    pico = parse_amount(number) * scale
+    if not 0 < pico <= MAX_MONEY_PICO:
+        raise ValueError(f"{text!r} must be more than 0 and at most {MAX_MONEY_PICO // 10**12:,}")
+    return pico
+
+
+def format_limit(limit: Limit) -> str:
+    """A text that `parse_limit` reads back as the same limit."""
+    counted = limit.unit in {"tokens", "calls"}
+    amount = str(limit.amount) if counted else format_pico(limit.amount)
+    text = f"{amount} {limit.unit}"
+    return text if limit.window == "total" else f"{text}/{limit.window}"

@@ -1,0 +1,307 @@
+"""Every setting, defined once: its type, default, help, unit, environment variable and flag.
+
+The structs below are the one table; the file's reader, the environment, the help texts and
+`docs/settings.md` are derived from it.
+"""
+
+import os
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from tokenweir.cli import kinds
+from tokenweir.cli.kinds import Kind, PriceSetting
+from tokenweir.cli.secrets import Secret
+from tokenweir.gateway.config import Limits
+
+FILE_NAME = "weir.toml"
+FILE_VARIABLE = "WEIR_CONFIG"
+
+
+class About(msgspec.Struct, frozen=True):
+    """What is said of a setting beside its name, type and default."""
+
+    kind: Kind
+    help: str
+    unit: str = ""
+    env: str = ""
+    flag: str = ""
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """`[server]`: the address, the processes and what they take on."""
+
+    host: Annotated[
+        str, About(kinds.TEXT, "Address to listen on; `0.0.0.0` for every one.", "", "WEIR_HOST", "--host")
+    ] = "127.0.0.1"
+    port: Annotated[
+        int,
+        About(kinds.integer(0, 65_535), "Port to listen on; 0 for any free one.", "", "WEIR_PORT", "--port"),
+    ] = 8787
+    workers: Annotated[
+        int,
+        About(
+            kinds.integer(1, 256),
+            "Processes that carry calls; one fills one processor core.",
+            "processes",
+            "WEIR_WORKERS",
+            "--workers",
+        ),
+    ] = 1
+    cors_origins: Annotated[
+        tuple[str, ...],
+        About(
+            kinds.TEXT_LIST,
+            'Origins of web pages that may call; `["*"]` for every one.',
+            "",
+            "WEIR_CORS_ORIGINS",
+        ),
+    ] = ()
+
+
+#: What `[server]` says of gateway.config.Limits, whose fields give names and defaults.
+LIMITS: dict[str, tuple[Kind, str, str]] = {
+    "max_header_bytes": (kinds.integer(1_024, 1 << 20), "Longest head of a request.", "bytes"),
+    "max_body_bytes": (kinds.integer(1_024, 1 << 30), "Longest body of a request.", "bytes"),
+    "max_connections": (
+        kinds.integer(1, 1_000_000),
+        "Open connections of clients, per worker.",
+        "connections",
+    ),
+    "max_in_flight": (kinds.integer(1, 1_000_000), "Calls under way, per worker; then 503.", "calls"),
+    "header_timeout_s": (kinds.seconds(), "Time for the head of a request to arrive.", "seconds"),
+    "body_timeout_s": (kinds.seconds(), "Time for the body of a request to arrive.", "seconds"),
+    "idle_timeout_s": (kinds.seconds(), "Time after which an unused connection is closed.", "seconds"),
+    "drain_timeout_s": (kinds.seconds(), "Time that streams have to finish when stopped.", "seconds"),
+    "pipeline_depth": (kinds.integer(1, 1_024), "Requests that may wait on one connection.", "requests"),
+    "default_max_output": (
+        kinds.integer(1, 10_000_000),
+        "Output set aside where neither the client nor the catalog names a maximum.",
+        "tokens",
+    ),
+    "checkpoint_every_s": (kinds.seconds(), "Time between notes of how far a stream has come.", "seconds"),
+}
+
+
+class LedgerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[ledger]`: where it lies and how sure it is."""
+
+    data: Annotated[
+        str,
+        About(
+            kinds.TEXT,
+            "Directory of the ledger. Empty: `$XDG_DATA_HOME/tokenweir`, or `~/.local/share/tokenweir`.",
+            "",
+            "WEIR_DATA",
+            "--data",
+        ),
+    ] = ""
+    durability: Annotated[
+        str,
+        About(
+            kinds.choice("fsync", "os"),
+            "`fsync` survives a power cut; `os` survives a crash of the program but not of the machine.",
+            "",
+            "WEIR_DURABILITY",
+        ),
+    ] = "fsync"
+
+
+class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[local]`: models that run on this machine."""
+
+    enabled: Annotated[
+        bool, About(kinds.BOOLEAN, "Whether the local engine is started.", "", "WEIR_LOCAL")
+    ] = True
+    models: Annotated[
+        tuple[str, ...],
+        About(
+            kinds.TEXT_LIST,
+            "GGUF files besides `abacus`: a path, `hf:OWNER/REPO/FILE` or `modelscope:OWNER/REPO/FILE`.",
+            "",
+            "WEIR_LOCAL_MODELS",
+        ),
+    ] = ()
+    threads: Annotated[
+        int,
+        About(
+            kinds.integer(0, 1_024),
+            "Threads that compute; 0 for as many as there are cores.",
+            "threads",
+            "WEIR_LOCAL_THREADS",
+        ),
+    ] = 0
+    context: Annotated[
+        int,
+        About(
+            kinds.integer(0, 10_000_000),
+            "Context window of a model; 0 for the model's own.",
+            "tokens",
+            "WEIR_LOCAL_CONTEXT",
+        ),
+    ] = 0
+    parallel: Annotated[
+        int,
+        About(kinds.integer(1, 256), "Calls a model answers at once.", "calls", "WEIR_LOCAL_PARALLEL"),
+    ] = 4
+
+
+class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[[upstream]]`: a provider or an engine."""
+
+    name: Annotated[str, About(kinds.TEXT, "Its name, as deployments and the ledger call it.")]
+    kind: Annotated[
+        str,
+        About(
+            kinds.TEXT,
+            "A provider of the catalog (`moonshotai-cn`), or `openai`, `vllm`, `llamacpp` … (see below).",
+        ),
+    ] = "openai"
+    url: Annotated[str, About(kinds.URL, "Its address, with the path in front of `/chat/completions`.")] = ""
+    api_key: Annotated[
+        Secret | None,
+        About(
+            kinds.SECRET,
+            "Its key: `env:NAME` or `file:PATH`. Empty: the environment variable that the catalog names.",
+        ),
+    ] = None
+    headers: Annotated[
+        tuple[tuple[str, Secret], ...],
+        About(kinds.SECRET_TABLE, "Further headers of every request to it; values like `api_key`."),
+    ] = ()
+    proxy: Annotated[
+        str | None,
+        About(
+            kinds.TEXT,
+            'HTTP proxy to reach it by; "" for none. Unset: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.',
+        ),
+    ] = None
+    ca_file: Annotated[
+        str, About(kinds.TEXT, "Certificates (PEM) of authorities trusted besides the public ones.")
+    ] = ""
+    verify_tls: Annotated[
+        bool, About(kinds.BOOLEAN, "Whether its certificate is checked. Turn off only on a network you own.")
+    ] = True
+    connect_timeout_s: Annotated[float, About(kinds.seconds(), "Time to connect.", "seconds")] = 10.0
+    first_byte_timeout_s: Annotated[
+        float, About(kinds.seconds(), "Time to the first byte of an answer.", "seconds")
+    ] = 300.0
+    between_bytes_timeout_s: Annotated[
+        float, About(kinds.seconds(), "Time between two bytes of an answer.", "seconds")
+    ] = 120.0
+    max_connections: Annotated[
+        int, About(kinds.integer(1, 65_536), "Connections to it, per worker.", "connections")
+    ] = 1024
+
+
+class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[[model]]`: a public name and what serves it."""
+
+    name: Annotated[str, About(kinds.TEXT, "The name clients ask for.")]
+    deployments: Annotated[
+        tuple[str, ...],
+        About(kinds.TEXT_LIST, "`upstream/model`, tried in order."),
+    ]
+    aliases: Annotated[tuple[str, ...], About(kinds.TEXT_LIST, "Further names for it.")] = ()
+    price: Annotated[
+        PriceSetting | None,
+        About(
+            kinds.PRICE,
+            "`{ input, output, currency }` and optionally `cache_read`, `cache_write_5m`, `cache_write_1h`, "
+            "`reasoning`. Unset: the catalog's price.",
+            "currency units per million tokens",
+        ),
+    ] = None
+    max_output: Annotated[
+        int | None,
+        About(kinds.integer(1, 10_000_000), "Longest answer. Unset: as the catalog says.", "tokens"),
+    ] = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was set, checked; secrets are named and not yet looked up."""
+
+    server: Server = Server()
+    limits: Limits = Limits()
+    ledger: LedgerSettings = LedgerSettings()
+    local: LocalSettings = LocalSettings()
+    upstreams: tuple[UpstreamSettings, ...] = ()
+    models: tuple[ModelSettings, ...] = ()
+    file: str = ""  # empty: there is none
+    warnings: tuple[str, ...] = ()
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One setting, as the reader and the page see it."""
+
+    section: str
+    name: str
+    kind: Kind
+    default: object  # REQUIRED where there is none
+    help: str
+    unit: str
+    env: str
+    flag: str
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "required"
+
+
+REQUIRED = _Required()
+
+#: Section of the file -> its struct. The sections in LISTS may stand more than once.
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "server": Server,
+    "ledger": LedgerSettings,
+    "local": LocalSettings,
+    "upstream": UpstreamSettings,
+    "model": ModelSettings,
+}
+LISTS = frozenset({"upstream", "model"})
+
+
+def _rows_of(section: str, struct: type[msgspec.Struct]) -> list[Row]:
+    hints = typing.get_type_hints(struct, include_extras=True)
+    rows = []
+    for field in msgspec.structs.fields(struct):
+        about: About = hints[field.name].__metadata__[0]
+        default = REQUIRED if field.required else field.default
+        rows.append(
+            Row(section, field.name, about.kind, default, about.help, about.unit, about.env, about.flag)
+        )
+    return rows
+
+
+def _limit_rows() -> list[Row]:
+    rows = []
+    for field in msgspec.structs.fields(Limits):
+        kind, text, unit = LIMITS[field.name]
+        rows.append(
+            Row("server", field.name, kind, field.default, text, unit, f"WEIR_{field.name.upper()}", "")
+        )
+    return rows
+
+
+def settings_table() -> tuple[Row, ...]:
+    """Every setting, in the order of the page."""
+    rows = [row for section, struct in SECTIONS.items() for row in _rows_of(section, struct)]
+    first_after = next(i for i, row in enumerate(rows) if row.section != "server")
+    return (*rows[:first_after], *_limit_rows(), *rows[first_after:])
+
+
+def default_data_dir(environ: Mapping[str, str]) -> Path:
+    """Where the ledger lies when nothing is set (XDG base directories)."""
+    base = environ.get("XDG_DATA_HOME", "")
+    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "share"
+    return root / "tokenweir"
+
+
+def data_dir(settings: Settings, environ: Mapping[str, str] = os.environ) -> Path:
+    """The ledger's directory, as an absolute path."""
+    named = settings.ledger.data
+    return Path(named).expanduser().absolute() if named else default_data_dir(environ)
