@@ -1,0 +1,119 @@
+"""`weir up`: settings, sockets and the first key, then the processes, then the supervisor until a signal ends it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from tokenweir import __version__
+from tokenweir.cli import greeting, listen, running
+from tokenweir.cli.first_key import first_key
+from tokenweir.cli.processes import Gate, Worker, make_workers, tell, writer
+from tokenweir.cli.resolve import Resolved
+from tokenweir.cli.settings import Settings, data_dir
+from tokenweir.cli.settings_file import load_settings
+from tokenweir.cli.sources import Local, resolve_now
+from tokenweir.cli.supervise import Supervisor, log
+from tokenweir.cli.system import SystemClock
+from tokenweir.core.errors import TokenweirError
+
+
+class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The flags of `weir up`; None: not given."""
+
+    config: Path | None = None
+    flags: Mapping[str, object] = {}
+
+
+def up(options: UpOptions, environ: Mapping[str, str]) -> int:
+    """Serve until a signal ends it; the exit code. Raises TokenweirError when it cannot start."""
+    settings = load_settings(environ, file=options.config, flags=options.flags)
+    directory = data_dir(settings, environ)
+    running.prepare_data_dir(directory)
+    lock = running.take_lock(directory)
+    local = Local.of(settings, directory)
+    resolved = resolve_now(settings, environ, local)
+    sockets, port = listen.bind_all(settings.server.host, settings.server.port, settings.server.workers)
+    gate = Gate(lock, sockets)
+    try:
+        return _serve(options, environ, settings, directory, resolved, gate, port, local)
+    finally:
+        running.remove_status(directory)
+        gate.close()
+
+
+def _serve(
+    options: UpOptions,
+    environ: Mapping[str, str],
+    settings: Settings,
+    directory: Path,
+    resolved: Resolved,
+    gate: Gate,
+    port: int,
+    local: "Local",
+) -> int:
+    clock = SystemClock()
+    key = first_key(directory, clock)
+    workers = make_workers(gate, directory, resolved.config)
+    children = [writer(directory, settings.ledger.durability, gate), *(w.child for w in workers)]
+    children += local.children(gate)
+    supervisor = Supervisor(
+        children,
+        clock,
+        drain_us=int(settings.limits.drain_timeout_s * 1_000_000),
+        reload=lambda: _reload(options, environ, settings, workers, local),
+        stop_listening=gate.stop_listening,
+        log=log,
+    )
+    supervisor.hold_signals()
+    supervisor.start_all()
+    address = listen.url_of(settings.server.host, port)
+    running.write_status(directory, _status(settings, resolved, address, clock))
+    greeting.greet(resolved, address=address, directory=directory, key=key, file=settings.file)
+    return supervisor.run()
+
+
+def _status(settings: Settings, resolved: Resolved, address: str, clock: SystemClock) -> running.Status:
+    import os
+
+    return running.Status(
+        pid=os.getpid(),
+        address=address,
+        started_us=clock.now_us(),
+        version=__version__,
+        workers=settings.server.workers,
+        models=len(resolved.config.models),
+        config=settings.file,
+    )
+
+
+def _reload(
+    options: UpOptions,
+    environ: Mapping[str, str],
+    started_with: Settings,
+    workers: list[Worker],
+    local: "Local",
+) -> None:
+    """Read the settings again; a wrong file changes nothing."""
+    try:
+        settings = load_settings(environ, file=options.config, flags=options.flags)
+        resolved = resolve_now(settings, environ, local)
+    except TokenweirError as error:
+        log(f"the settings were not read again, the old ones go on: {error}")
+        return
+    for name in _fixed_changes(started_with, settings):
+        log(f"{name} has changed, but is read at the start only; restart `weir up` for it")
+    tell(workers)(resolved.config)
+    log(f"settings read again: {len(resolved.sources)} upstreams, {len(resolved.config.models)} models")
+
+
+def _fixed_changes(old: Settings, new: Settings) -> list[str]:
+    """Settings that a running gateway cannot change."""
+    pairs = {
+        "[server] host": (old.server.host, new.server.host),
+        "[server] port": (old.server.port, new.server.port),
+        "[server] workers": (old.server.workers, new.server.workers),
+        "[ledger]": (old.ledger, new.ledger),
+        "[local]": (old.local, new.local),
+    }
+    return [name for name, (was, now) in pairs.items() if was != now]
