@@ -37,9 +37,7 @@ def _resolve(host: str, port: int) -> tuple[int, tuple[object, ...]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
-        raise ListenError(
-            _NO_ADDRESS.format(host)
-        ) from None
+        raise ListenError(_NO_ADDRESS.format(host)) from None
     family, _, _, _, address = found[0]
     return family, address  # type: ignore[return-value]
 

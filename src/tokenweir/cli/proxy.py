@@ -33,7 +33,9 @@ def parse_proxy(text: str, name: str) -> Proxy:
     except ValueError:
         port = 0
     if parts.scheme != "http" or not parts.hostname or not port:
-        raise SettingsError(f"{name} must be an HTTP proxy such as http://host:3128 (SOCKS and HTTPS are not)")
+        raise SettingsError(
+            f"{name} must be an HTTP proxy such as http://host:3128 (SOCKS and HTTPS are not)"
+        )
     if parts.username is None:
         return parts.hostname, port, ""
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()

@@ -136,7 +136,9 @@ def _configured(
     if not url:
         raise SettingsError(f"upstream {setting.name!r}: set its url; kind {setting.kind!r} has no usual one")
     if "/" in setting.name:
-        raise SettingsError(f"upstream {setting.name!r}: a name cannot have a slash, which parts it from a model")
+        raise SettingsError(
+            f"upstream {setting.name!r}: a name cannot have a slash, which parts it from a model"
+        )
     provider = provider or next((p for p in providers.values() if _same_address(p.url, url)), None)
     offers = book.offers(provider.id) if provider else ()
     offers = offers or next((e.offers for e in engines if _same_address(e.url, url)), ())
@@ -201,7 +203,9 @@ def split_url(url: str) -> tuple[str, str, int, str]:
 
 
 def _same_address(one: str, other: str) -> bool:
-    return one.rstrip("/").replace("localhost", "127.0.0.1") == other.rstrip("/").replace("localhost", "127.0.0.1")
+    return one.rstrip("/").replace("localhost", "127.0.0.1") == other.rstrip("/").replace(
+        "localhost", "127.0.0.1"
+    )
 
 
 def _discovered(environ: Mapping[str, str], book: Book, engines: tuple[Engine, ...]) -> list[_Draft]:

@@ -1,6 +1,7 @@
 """`docs/settings.md`, generated from the table of settings."""
 
 from tokenweir.cli.kinds import BOOLEAN
+from tokenweir.cli.resolve_kinds import kinds_markdown
 from tokenweir.cli.settings import LISTS, REQUIRED, SECTIONS, Row, settings_table
 
 _INTRODUCTION = """\
@@ -42,8 +43,6 @@ _TITLES = {
 
 def settings_markdown() -> str:
     """The whole page."""
-    from tokenweir.cli.resolve_kinds import kinds_markdown
-
     parts = [_INTRODUCTION]
     rows = settings_table()
     for section in SECTIONS:
@@ -81,3 +80,7 @@ def _default(row: Row) -> str:
     if row.kind is BOOLEAN:
         return "`true`" if row.default else "`false`"
     return f"`{row.default:g}`" if isinstance(row.default, float) else f"`{row.default}`"
+
+
+if __name__ == "__main__":
+    print(settings_markdown(), end="")

@@ -1,0 +1,211 @@
+"""`weir calls`: ended calls, newest first; as they end; or one of them with its arithmetic."""
+
+import sqlite3
+import time
+from pathlib import Path
+
+import msgspec
+
+from tokenweir.cli import show
+from tokenweir.cli.moments import parse_moment
+from tokenweir.core.clock import Clock
+from tokenweir.core.ids import parse_uuid
+from tokenweir.core.money import format_per_mtok, format_pico
+from tokenweir.core.usage import Usage
+from tokenweir.ledger.views import (
+    CallDetail,
+    CallRow,
+    PricedEntry,
+    call_detail,
+    calls,
+    calls_after,
+    iso_time,
+    last_seq,
+    open_reader,
+)
+
+#: How often `--follow` looks.
+FOLLOW_PAUSE_S = 0.5
+
+
+class CallTokens(msgspec.Struct, frozen=True):
+    """Disjoint classes."""
+
+    input: int
+    cache_read: int
+    cache_write: int
+    output: int
+    reasoning: int
+
+
+class CallLine(msgspec.Struct, frozen=True):
+    """One line of `--json`."""
+
+    call: str
+    at: str
+    account: str
+    key: str
+    run: str
+    model: str
+    dialect: str
+    upstream: str
+    deployment: str
+    served_model: str
+    tokens: CallTokens
+    usage_from: str  # reported, counted, estimated or unknown
+    cost: dict[str, str]
+    unpriced: bool
+    attempts: int
+    ttft_ms: float | None
+    duration_ms: float | None
+    status: int
+    outcome: str | None
+    reason: str
+    seq: int
+
+
+def call_tokens(usage: Usage) -> CallTokens:
+    """The five classes that are shown."""
+    written = usage.cache_write_5m + usage.cache_write_1h
+    return CallTokens(usage.input, usage.cache_read, written, usage.output, usage.reasoning)
+
+
+def call_line(row: CallRow) -> CallLine:
+    """The JSON form of a call."""
+    return CallLine(
+        call=row.call,
+        at=iso_time(row.at_us),
+        account=row.account,
+        key=row.key,
+        run=row.run,
+        model=row.model,
+        dialect=row.dialect,
+        upstream=row.upstream,
+        deployment=row.deployment,
+        served_model=row.served_model,
+        tokens=call_tokens(row.usage),
+        usage_from=row.usage.provenance.value,
+        cost=show.decimals(row.cost_pico),
+        unpriced=row.unpriced,
+        attempts=row.attempts,
+        ttft_ms=_ms(row.ttft_us),
+        duration_ms=_ms(row.duration_us),
+        status=row.status,
+        outcome=row.outcome.value if row.outcome else None,
+        reason=row.reason,
+        seq=row.seq,
+    )
+
+
+def _ms(value_us: int | None) -> float | None:
+    return None if value_us is None else value_us / 1000
+
+
+def run_list(
+    directory: Path, *, limit: int, model: str, key: str, since: str, as_json: bool, clock: Clock
+) -> None:
+    """Print the newest calls. Raises ValueError for wrong words, LedgerError."""
+    since_us = parse_moment(since, clock.now_us()) if since else None
+    connection = open_reader(directory)
+    try:
+        rows = calls(connection, limit=limit, key=key, model=model, since_us=since_us)
+    finally:
+        connection.close()
+    if as_json:
+        for row in rows:
+            show.print_json(call_line(row))
+        return
+    show.print_table(_COLUMNS, [_cells(row) for row in rows], right=_RIGHT)
+    if not rows:
+        show.console().print("No calls yet.")
+
+
+def run_follow(directory: Path, *, as_json: bool) -> None:
+    """Print calls as they end, until interrupted. Raises LedgerError."""
+    connection = open_reader(directory)
+    try:
+        seq = last_seq(connection)
+        while True:
+            seq = _print_after(connection, seq, as_json)
+            time.sleep(FOLLOW_PAUSE_S)
+    finally:
+        connection.close()
+
+
+def _print_after(connection: sqlite3.Connection, seq: int, as_json: bool) -> int:
+    for row in calls_after(connection, seq):
+        if as_json:
+            show.print_json(call_line(row))
+        else:
+            show.console().print("  ".join(cell for cell in _cells(row) if cell), markup=False)
+        seq = row.seq
+    return seq
+
+
+def run_one(directory: Path, call: str, *, as_json: bool) -> bool:
+    """Print one call with every attempt; False where there is no such call. Raises ValueError, LedgerError."""
+    connection = open_reader(directory)
+    try:
+        detail = call_detail(connection, parse_uuid(call))
+    finally:
+        connection.close()
+    if detail is None:
+        return False
+    if as_json:
+        show.print_json(call_line(detail.row) if detail.row else {"call": call, "open": True})
+        return True
+    _print_detail(detail)
+    return True
+
+
+_COLUMNS = ("time (UTC)", "model", "upstream", "input", "cached", "output", "cost", "ms", "outcome", "call")
+_RIGHT = frozenset({3, 4, 5, 6, 7})
+
+
+def _cells(row: CallRow) -> list[str]:
+    usage = row.usage
+    cost = "unpriced" if row.unpriced else show.money(row.cost_pico) or "–"
+    return [
+        iso_time(row.at_us)[:19].replace("T", " "),
+        row.model,
+        row.upstream or "–",
+        f"{usage.input:,}",
+        f"{usage.cache_read:,}",
+        f"{usage.completion:,}",
+        cost,
+        "–" if row.duration_us is None else f"{row.duration_us / 1000:,.0f}",
+        row.outcome.value if row.outcome else "–",
+        row.call,
+    ]
+
+
+def _print_detail(detail: CallDetail) -> None:
+    out = show.console()
+    for item in detail.entries:
+        for line in detail_lines(item):
+            out.print(line, markup=False)
+    if detail.row is None:
+        out.print("This call is still under way.")
+    else:
+        out.print(f"cost of the call: {show.money(detail.row.cost_pico) or 'unpriced'}", markup=False)
+
+
+def detail_lines(item: PricedEntry) -> list[str]:
+    """An entry in words, with each product of its cost."""
+    entry = item.entry
+    head = [f"{item.seq}", iso_time(entry.at_us), entry.kind.value]
+    head += [text for text in (entry.deployment, entry.outcome.value if entry.outcome else "") if text]
+    if entry.status:
+        head.append(f"HTTP {entry.status}")
+    lines = ["  ".join(head)]
+    if entry.reason:
+        lines.append(f"    {entry.reason}")
+    for product in item.products:
+        assert item.price is not None
+        lines.append(
+            f"    {product.token_class}: {product.tokens:,} tokens × {format_per_mtok(product.rate_pico)} "
+            f"{entry.currency} per million = {format_pico(product.pico)} {entry.currency}"
+        )
+    if item.price is not None and entry.cost_pico is not None:
+        lines.append(f"    = {format_pico(entry.cost_pico)} {entry.currency}  (price: {item.price.ref})")
+    return lines

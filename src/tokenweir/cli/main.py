@@ -1,0 +1,299 @@
+"""The command `weir`. Each command imports what it needs when it runs, so that help and start stay quick."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from tokenweir.core.errors import TokenweirError
+
+app = typer.Typer(
+    name="weir",
+    help="One door in front of every open model: routes each call, meters every token, limits what may be spent.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+keys_app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
+ledger_app = typer.Typer(help="Check the ledger and copy it out.", no_args_is_help=True)
+prices_app = typer.Typer(help="Show what tokens cost, and fetch newer prices.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(prices_app, name="prices")
+
+Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Where the ledger lies.")]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings' file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Since = Annotated[str, typer.Option("--since", metavar="WHEN", help="Such as 24h, 7d, today or 2026-11-01.")]
+Until = Annotated[str, typer.Option("--until", metavar="WHEN", help="Such as 2026-11-30; not included.")]
+
+
+def _usage_error(error: ValueError) -> NoReturn:
+    from tokenweir.cli.exits import USAGE
+
+    print(f"weir: {error}", file=sys.stderr)
+    raise SystemExit(USAGE)
+
+
+def _checked(action: Callable[[], None]) -> None:
+    """Run; words that cannot be read end the program as a wrong command line does."""
+    try:
+        action()
+    except ValueError as error:
+        _usage_error(error)
+
+
+def _directory(data: Path | None, config: Path | None = None) -> Path:
+    from tokenweir.cli.settings import data_dir
+    from tokenweir.cli.settings_file import load_settings
+
+    if data is not None:
+        return data.expanduser().absolute()
+    return data_dir(load_settings(os.environ, file=config), os.environ)
+
+
+@app.command()
+def up(
+    config: Config = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 for any free one.")] = None,
+    data: Data = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that carry calls.")] = None,
+) -> None:
+    """Serve: start the gateway and keep it running."""
+    from tokenweir.cli.up import UpOptions, up
+
+    flags: dict[str, object] = {"host": host, "port": port, "data": data, "workers": workers}
+    raise SystemExit(up(UpOptions(config=config, flags=flags), os.environ))
+
+
+@keys_app.command("create")
+def keys_create(
+    name: Annotated[str, typer.Option(help="What the key is for.")],
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help='Such as "¥5/day", "2M tokens/month" or "100 calls/day"; may stand several times.'),
+    ] = None,
+    account: Annotated[str, typer.Option(help="Who pays.")] = "default",
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key; its secret is shown once."""
+    from tokenweir.cli import keys_command
+    from tokenweir.cli.system import SystemClock
+
+    _checked(
+        lambda: keys_command.create(
+            _directory(data), name, account, tuple(limit or ()), as_json, SystemClock()
+        )
+    )
+
+
+@keys_app.command("list")
+def keys_list(
+    revoked: Annotated[bool, typer.Option("--all", help="Revoked ones too.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """List keys: never their secrets."""
+    from tokenweir.cli import keys_command
+
+    keys_command.show_all(_directory(data), revoked, as_json)
+
+
+@keys_app.command("revoke")
+def keys_revoke(
+    key: Annotated[str, typer.Argument(help="The key's id, or its name where only one has it.")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Revoke a key: calls with it are refused from now on."""
+    from tokenweir.cli import keys_command
+    from tokenweir.cli.system import SystemClock
+
+    _checked(lambda: keys_command.revoke(_directory(data), key, as_json, SystemClock()))
+
+
+@app.command()
+def models(
+    config: Config = None,
+    data: Data = None,
+    providers: Annotated[
+        bool, typer.Option("--providers", help="List the catalog's providers instead.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the models that are served, where, and at what price."""
+    from tokenweir.cli import models_command
+
+    if providers:
+        models_command.run_providers(os.environ, as_json)
+    else:
+        models_command.run(os.environ, config, data, as_json)
+
+
+@app.command()
+def usage(
+    by: Annotated[
+        str,
+        typer.Option(
+            help="model, key, account, run, day, hour, upstream, deployment or dialect; or several."
+        ),
+    ] = "model",
+    since: Since = "",
+    until: Until = "",
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show tokens and money by group, in whole UTC hours."""
+    from tokenweir.cli import usage_command
+    from tokenweir.cli.system import SystemClock
+
+    _checked(lambda: usage_command.run(_directory(data), by, since, until, as_json, SystemClock()))
+
+
+@app.command()
+def calls(
+    call: Annotated[
+        str, typer.Argument(help="One call's id (x-weir-call): show how its cost came about.")
+    ] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print calls as they end.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 50,
+    model: Annotated[str, typer.Option(help="Only of this model.")] = "",
+    key: Annotated[str, typer.Option(help="Only of this key's id.")] = "",
+    since: Since = "",
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """List calls, newest first."""
+    from tokenweir.cli import calls_command
+    from tokenweir.cli.exits import FAILED
+    from tokenweir.cli.system import SystemClock
+
+    directory = _directory(data)
+
+    def act() -> None:
+        if follow:
+            calls_command.run_follow(directory, as_json=as_json)
+        elif call:
+            if not calls_command.run_one(directory, call, as_json=as_json):
+                print(f"weir: the ledger has no call {call}", file=sys.stderr)
+                raise SystemExit(FAILED)
+        else:
+            calls_command.run_list(
+                directory,
+                limit=limit,
+                model=model,
+                key=key,
+                since=since,
+                as_json=as_json,
+                clock=SystemClock(),
+            )
+
+    _checked(act)
+
+
+@ledger_app.command("verify")
+def ledger_verify(data: Data = None, as_json: Json = False) -> None:
+    """Replay every entry and compare it with what is derived from them."""
+    from tokenweir.cli import ledger_command
+
+    raise SystemExit(ledger_command.verify(_directory(data), as_json))
+
+
+@ledger_app.command("export")
+def ledger_export(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file; standard output without.")
+    ] = None,
+    format: Annotated[str, typer.Option(help="csv, jsonl or parquet.")] = "csv",
+    since: Since = "",
+    until: Until = "",
+    data: Data = None,
+) -> None:
+    """Copy entries out as CSV, JSON lines or Parquet."""
+    from tokenweir.cli import ledger_command
+    from tokenweir.cli.system import SystemClock
+
+    _checked(lambda: ledger_command.export(_directory(data), format, output, since, until, SystemClock()))
+
+
+@prices_app.command("show")
+def prices_show(
+    model: Annotated[str, typer.Argument(help="A model, or part of its name.")] = "",
+    config: Config = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show the prices of what is served."""
+    from tokenweir.cli import models_command
+
+    models_command.run_prices(os.environ, config, data, model, as_json)
+
+
+@prices_app.command("update")
+def prices_update(
+    url: Annotated[str, typer.Option(help="Where the catalog's JSON is; the public one without.")] = "",
+    data: Data = None,
+) -> None:
+    """Fetch the catalog anew; nothing is replaced unless all of it is sound."""
+    from tokenweir.cli import prices_command
+
+    prices_command.update(_directory(data), url)
+
+
+@app.command()
+def chat(
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    model: Annotated[str, typer.Option(help="Which model; the first that is served without.")] = "",
+    data: Data = None,
+) -> None:
+    """Say something to a model through the running gateway, and show what it cost."""
+    from tokenweir.cli import chat_command
+
+    raise SystemExit(chat_command.run(_directory(data), text, model, os.environ))
+
+
+@app.command()
+def doctor(config: Config = None, data: Data = None, as_json: Json = False) -> None:
+    """Check settings, data directory, disk, port, upstreams and parts; each finding says what to do."""
+    from tokenweir.cli import doctor_command
+
+    raise SystemExit(doctor_command.run(os.environ, config, data, as_json))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from tokenweir import __version__
+
+        print(f"tokenweir {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """One door in front of every open model."""
+
+
+def main() -> None:
+    """The entry point: faults become one line and an exit code."""
+    try:
+        app(prog_name="weir")
+    except TokenweirError as error:
+        from tokenweir.cli.exits import exit_code
+
+        print(f"weir: {error}", file=sys.stderr)
+        raise SystemExit(exit_code(error)) from None
+    except BrokenPipeError:  # the reader of our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

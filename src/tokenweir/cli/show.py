@@ -1,0 +1,48 @@
+"""How commands print: tables with colours on a terminal, plain text in a pipe, JSON where it is asked for."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tokenweir.core.money import format_pico
+
+#: What a pipe gets: wide enough that no cell is broken.
+PIPE_WIDTH = 400
+
+
+def console() -> Console:
+    """Standard output; colours only on a terminal."""
+    terminal = sys.stdout.isatty()
+    return Console(highlight=False, soft_wrap=False, width=None if terminal else PIPE_WIDTH)
+
+
+def print_json(value: object) -> None:
+    """One line of JSON."""
+    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset()
+) -> None:
+    """A table; columns whose index is in `right` hold numbers."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console().print(table)
+
+
+def money(cost_pico: dict[str, int]) -> str:
+    """Exact amounts by currency, such as `0.000012 CNY`; empty for none."""
+    return ", ".join(f"{format_pico(pico)} {currency}" for currency, pico in sorted(cost_pico.items()))
+
+
+def decimals(cost_pico: dict[str, int]) -> dict[str, str]:
+    """Exact decimal strings by currency, as JSON has them."""
+    return {currency: format_pico(pico) for currency, pico in sorted(cost_pico.items())}

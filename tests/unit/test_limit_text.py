@@ -1,0 +1,46 @@
+"""Limits as people write them."""
+
+import pytest
+
+from tokenweir.cli.limit_text import parse_limit
+from tokenweir.ledger.messages import Limit
+
+PICO = 10**12
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("¥5/day", Limit("CNY", 5 * PICO, "day")),
+        ("￥0.5 / day", Limit("CNY", PICO // 2, "day")),
+        ("$20", Limit("USD", 20 * PICO, "total")),
+        ("20 USD/month", Limit("USD", 20 * PICO, "month")),
+        ("CNY 1,000 per month", Limit("CNY", 1000 * PICO, "month")),
+        ("2M tokens/month", Limit("tokens", 2_000_000, "month")),
+        ("1.5k tokens daily", Limit("tokens", 1_500, "day")),
+        ("100 calls/day", Limit("calls", 100, "day")),
+        ("1 call total", Limit("calls", 1, "total")),
+    ],
+)
+def test_a_limit_is_read(text: str, limit: Limit) -> None:
+    assert parse_limit(text) == limit
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is not a limit"),
+        ("5/day", "does not say of what"),
+        ("-5 USD", "is not a limit"),
+        ("0 calls/day", "whole number of at least 1"),
+        ("0.5 calls/day", "whole number of at least 1"),
+        ("¥0/day", "must be more than 0"),
+        ("¥5 tokens/day", "two units"),
+        ("5 tok/day", "no currency known here"),
+        ("5 USD/year", "per day, per month or total"),
+        ("¥0.0000000000001", "more than 12 decimals"),
+    ],
+)
+def test_a_wrong_limit_says_why(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_limit(text)
