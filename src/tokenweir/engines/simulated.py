@@ -16,10 +16,11 @@ import msgspec
 
 from tokenweir.engines.simulated_answer import embeddings_body, error_body, metrics_body, models_body
 from tokenweir.engines.simulated_connection import Connection, Received
-from tokenweir.engines.simulated_script import NAMED, Counts, Script, count, read_asked
+from tokenweir.engines.simulated_script import NAMED, Counts, Script, count_body, prompt_tokens, read_asked
 from tokenweir.engines.simulated_steps import Step, chat_steps, steps
 
 _JSON = "application/json"
+_CONTROL = "/simulate/"
 _PLAIN = Script()
 
 
@@ -180,6 +181,8 @@ class SimulatedEngine:
 
     def ended(self, received: Received) -> None:
         """An answer was written to its end, or its client hung up."""
+        if received.path.startswith(_CONTROL):
+            return
         totals = self.totals
         if received.hung_up:
             totals.hung_up += 1
@@ -202,7 +205,7 @@ class SimulatedEngine:
     def answer(self, received: Received) -> tuple[Step, ...]:
         """The steps of the answer to a request, which is kept."""
         path = received.path.partition("?")[0]
-        if path.startswith("/simulate/"):
+        if path.startswith(_CONTROL):
             return self._control(path, received)
         self.totals.requests += 1
         self.received.append(received)
@@ -241,7 +244,7 @@ class SimulatedEngine:
         except msgspec.MsgspecError as error:
             return _refuse(400, str(error))
         received.script = script
-        received.counts = None if script.status >= 400 or script.raw else count(script, asked)
+        received.counts = None if script.status >= 400 or script.raw else count_body(script, received.body)
         return found
 
     def _embeddings(self, received: Received) -> tuple[Step, ...]:
@@ -253,8 +256,7 @@ class SimulatedEngine:
         received.script = script
         if script.status >= 400:
             return chat_steps(script, received.body)
-        known = count(script, asked)
-        received.counts = Counts(known.prompt, 0, 0, 0, "")
+        received.counts = Counts(prompt_tokens(asked), 0, 0, 0, "")
         return steps(script, [embeddings_body(asked)], _JSON, stream=False)
 
     def _choose(self, model: str, simulate: str) -> Script:

@@ -64,6 +64,8 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[str, str]] = []
         self._body: list[bytes] = []
         self._body_bytes = 0
+        self._expects = False
+        self._simulate = ""
         self._waiting: deque[Received] = deque()
         self._current: Received | None = None
         self._steps: tuple[Step, ...] = ()
@@ -123,16 +125,21 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._url, self._headers, self._body, self._body_bytes = b"", [], [], 0
+        self._expects, self._simulate = False, ""
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self._headers.append((key, text))
+        if key == "expect":
+            self._expects = True
+        elif key == "x-simulate":
+            self._simulate = text
 
     def on_headers_complete(self) -> None:
-        expects = any(name == "expect" for name, _ in self._headers)
-        if expects and self._transport is not None and not self.busy:
+        if self._expects and self._transport is not None and not self.busy:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, piece: bytes) -> None:
@@ -150,8 +157,8 @@ class Connection(asyncio.Protocol):
             headers=tuple(self._headers),
             body=body,
             connection=self._number,
+            simulate=self._simulate,
         )
-        received.simulate = received.header("x-simulate") or ""
         if self._current is None:
             self._begin(received)
         else:

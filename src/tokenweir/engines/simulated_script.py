@@ -61,12 +61,14 @@ class Malformed(StrEnum):
     JSON = "json"  # the body, or the first event of a stream, is cut-off JSON
 
 
-class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Script(
+    msgspec.Struct, frozen=True, cache_hash=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """One answer.
 
     The points `hold_at`, `break_at` and `error_at` count from -1: before the head; 0: after it; k: after
-    k events of the body. A stream's events are the role chunk, the content chunks, the finishing chunk, then the
-    usage chunk and `[DONE]` where there are such. In a plain body k counts as 0, and `error_at` does nothing.
+    k events of the body. A stream's events are the role chunk, the content chunks, the finishing chunk, then
+    the usage chunk and `[DONE]` where there are such. A plain body counts k as 0 and ignores `error_at`.
     """
 
     status: int = 200
@@ -232,6 +234,12 @@ def _texts(message: Message) -> list[str]:
     for call in message.tool_calls or []:
         texts += [call.function.name, call.function.arguments]
     return texts
+
+
+@lru_cache(maxsize=256)
+def count_body(script: Script, body: bytes) -> Counts:
+    """`count` of a request's body, kept for the last few. Raises msgspec.DecodeError."""
+    return count(script, read_asked(body))
 
 
 def count(script: Script, asked: Asked) -> Counts:
