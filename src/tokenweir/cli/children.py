@@ -1,6 +1,5 @@
 """Children of the supervisor: forked, tied to its life, started again with a growing pause when they die."""
 
-import ctypes
 import os
 import signal
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from tokenweir.core.errors import TokenweirError
+from tokenweir.engines.tie import tie_to_parent
 
 #: Stages end in this order: first who takes calls, then what answers them, then who writes them down.
 STAGE_WORKERS, STAGE_ENGINES, STAGE_LEDGER = 0, 1, 2
@@ -20,7 +20,6 @@ LONGEST_PAUSE_US = 10_000_000
 HEALTHY_US = 30_000_000
 
 HANDLED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
-_PR_SET_PDEATHSIG = 1
 
 
 class Child(msgspec.Struct):
@@ -81,11 +80,7 @@ def _live(child: Child, supervisor: int) -> None:
 def _tie_to(supervisor: int) -> None:
     """Die with the supervisor, and take no signals of its terminal: it decides who stops when."""
     os.setpgid(0, 0)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != supervisor:  # it died between fork and prctl
-        os._exit(1)
+    tie_to_parent(supervisor)
 
 
 def describe_status(status: int) -> str:

@@ -1,0 +1,76 @@
+"""`docs/commands.md`, generated from the commands themselves and the table of exit codes."""
+
+import typer.main
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+from tokenweir.cli.exits import EXIT_CODES
+from tokenweir.cli.main import app
+
+_INTRODUCTION = """\
+# Commands
+
+Every command takes `--data DIR` where it reads or writes the ledger; without it, the directory is that of the settings
+(docs/settings.md). All of them work while `weir up` runs. Tables have colours only on a terminal.
+
+This page is generated from `src/tokenweir/cli/main.py`.
+"""
+
+_JSON = """\
+## JSON
+
+Fields are only added, never renamed or removed. Money is exact decimal strings by currency; token classes are disjoint.
+
+| command | what it prints |
+|---|---|
+| `weir keys create --json` | `{"id": …, "key": "sk-weir-…", "name": …, "account": …, "limits": […]}` |
+| `weir keys list --json` | `{"keys": [{"id", "name", "account", "hint", "limits", "created", "revoked"}]}` |
+| `weir usage --json` | `{"rows": [{"by": {"model": …}, "calls", "tokens": {"input", "cache_read", "cache_write", "output", \
+"reasoning"}, "cost": {"CNY": "0.000012"}, "unpriced_calls", "estimated_calls", …}], "since", "until"}` |
+| `weir calls --json` | one object a line: `{"call", "at", "key", "model", "tokens", "cost", "outcome", …, "seq"}` |
+| `weir ledger verify --json` | `{"ok": true, "entries": …}` |
+| `weir models --json`, `weir prices show --json` | `{"models": [{"model", "aliases", "deployments": […]}]}` |
+| `weir doctor --json` | `{"ok", "findings": [{"check", "state", "text", "advice"}]}` |
+"""
+
+
+def commands_markdown() -> str:
+    """The whole page."""
+    root = typer.main.get_command(app)
+    parts = [_INTRODUCTION]
+    parts += [_section(path, command) for path, command in _leaves("weir", root)]
+    codes = "\n".join(f"| {code} | {text} |" for code, text in EXIT_CODES)
+    parts.append(_JSON)
+    parts.append(f"## Exit codes\n\n| code | meaning |\n|---|---|\n{codes}\n")
+    return "\n".join(parts)
+
+
+def _leaves(path: str, command: object) -> list[tuple[str, TyperCommand]]:
+    if isinstance(command, TyperCommand):
+        return [(path, command)]
+    assert isinstance(command, TyperGroup)
+    return [leaf for name, child in command.commands.items() for leaf in _leaves(f"{path} {name}", child)]
+
+
+def _section(path: str, command: TyperCommand) -> str:
+    lines = [f"## `{path}`\n", f"{(command.help or '').strip()}\n"]
+    rows = [_option(param) for param in command.params if isinstance(param, TyperOption)]
+    rows = [*(_argument(param) for param in command.params if isinstance(param, TyperArgument)), *rows]
+    if rows:
+        lines += ["| argument or option | what it is |", "|---|---|", *rows, ""]
+    return "\n".join(lines)
+
+
+def _argument(param: TyperArgument) -> str:
+    return f"| `{(param.name or '').upper()}` | {param.help or ''} |"
+
+
+def _option(param: TyperOption) -> str:
+    value = "" if param.is_flag else f" {param.metavar or 'VALUE'}"
+    name = ", ".join(f"`{opt}{value}`" for opt in param.opts)
+    default = param.default if isinstance(param.default, str | int) and not param.is_flag else ""
+    remark = " (required)" if param.required else f" (default: `{default}`)" if default != "" else ""
+    return f"| {name} | {param.help or ''}{remark} |"
+
+
+if __name__ == "__main__":
+    print(commands_markdown(), end="")
