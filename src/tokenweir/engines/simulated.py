@@ -287,7 +287,7 @@ class SimulatedEngine:
         if path == "/simulate/totals":
             return msgspec.json.encode({**msgspec.structs.asdict(self.totals), "holding": self.holding})
         if path == "/simulate/received":
-            return msgspec.json.encode(self.received)
+            return msgspec.json.encode(list(self.received))
         if path == "/simulate/scripts":
             return msgspec.json.encode(self.scripts)
         return None
