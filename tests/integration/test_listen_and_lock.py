@@ -25,7 +25,9 @@ def test_every_worker_has_a_socket_on_the_same_free_port() -> None:
 
 def test_a_port_in_use_is_said_even_where_the_kernel_would_share_it() -> None:
     sockets, port = bind_all("127.0.0.1", 0, 1)
-    with pytest.raises(ListenError, match=f"port {port} of 127.0.0.1 is in use by another program; choose another"):
+    with pytest.raises(
+        ListenError, match=rf"port {port} of 127\.0\.0\.1 is in use by another program; choose another"
+    ):
         bind_all("127.0.0.1", port, 1)
     sockets[0].close()
 
@@ -52,7 +54,7 @@ def test_a_running_gateway_is_found_while_its_lock_is_held(tmp_path: Path) -> No
     running.write_status(tmp_path, status())
     assert running.find_running(tmp_path) == status()
     assert stat.S_IMODE((tmp_path / running.STATUS_NAME).stat().st_mode) == 0o600
-    with pytest.raises(running.AlreadyRunningError, match="already runs on .* \\(process 7, http://x:1\\)"):
+    with pytest.raises(running.AlreadyRunningError, match=r"already runs on .* \(process 7, http://x:1\)"):
         running.take_lock(tmp_path)
     os.close(lock)
     assert running.find_running(tmp_path) is None  # the file alone says nothing
@@ -63,7 +65,7 @@ def test_a_data_directory_is_made_for_its_owner_only(tmp_path: Path) -> None:
     running.prepare_data_dir(tmp_path / "a" / "b")
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
     (tmp_path / "file").write_text("")
-    with pytest.raises(LedgerError, match="cannot be made: .*; choose another with --data"):
+    with pytest.raises(LedgerError, match=r"cannot be made: .*; choose another with --data"):
         running.prepare_data_dir(tmp_path / "file")
 
 

@@ -68,7 +68,9 @@ def write_call(book: Book, number: int) -> bytes:
     """A call with a failed attempt that cost money, then one that succeeded."""
     call, at_us = call_id(number), START_US + number * 1_000_000
     book.write(Entry(kind=Kind.OPENED, at_us=at_us, call=call, key="k1", account="a", model="kimi-k2"))
-    base = Entry(kind=Kind.ATTEMPT, at_us=at_us + 1, call=call, key="k1", account="a", model="kimi-k2", ordinal=1)
+    base = Entry(
+        kind=Kind.ATTEMPT, at_us=at_us + 1, call=call, key="k1", account="a", model="kimi-k2", ordinal=1
+    )
     first = msgspec.structs.replace(
         base,
         upstream="u1",
@@ -124,7 +126,14 @@ def test_following_begins_after_an_entry(book: Book, tmp_path: Path) -> None:
 
 def test_a_refused_call_has_no_cost_and_says_why(book: Book, tmp_path: Path) -> None:
     book.write(
-        Entry(kind=Kind.REFUSED, at_us=START_US, call=call_id(1), outcome=Outcome.REFUSED, reason="limit", status=402)
+        Entry(
+            kind=Kind.REFUSED,
+            at_us=START_US,
+            call=call_id(1),
+            outcome=Outcome.REFUSED,
+            reason="limit",
+            status=402,
+        )
     )
     row = calls(open_reader(tmp_path))[0]
     assert (row.cost_pico, row.unpriced, row.attempts, row.reason, row.status) == ({}, False, 0, "limit", 402)
@@ -172,7 +181,9 @@ def test_usage_is_summed_by_group_and_currencies_stay_apart(book: Book, tmp_path
 def test_money_beyond_64_bits_of_pico_is_exact(book: Book, tmp_path: Path) -> None:
     for hour in range(3):
         book.hour(HOUR + hour, currency="CNY", cost_units=9_000_000_000, cost_pico=PICO - 1)
-    assert usage(open_reader(tmp_path), ("model",))[0].cost_pico == {"CNY": 3 * (9_000_000_000 * PICO + PICO - 1)}
+    assert usage(open_reader(tmp_path), ("model",))[0].cost_pico == {
+        "CNY": 3 * (9_000_000_000 * PICO + PICO - 1)
+    }
 
 
 def test_bounds_are_whole_hours() -> None:

@@ -1,7 +1,6 @@
 """Whatever is written to the file within the types comes back; whatever is not is a SettingsError."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -36,7 +35,8 @@ def test_numbers_come_back_exactly(
     settings = read(
         f"[server]\nport = {port}\nworkers = {workers}\nidle_timeout_s = {seconds}\n"
         f'[[model]]\nname = "m"\ndeployments = ["u/m"]\n'
-        f'price = {{ input = {format_per_mtok(rates[0])}, output = {format_per_mtok(rates[1])}, currency = "USD" }}\n'
+        f"price = {{ input = {format_per_mtok(rates[0])}, output = {format_per_mtok(rates[1])}, "
+        'currency = "USD" }'
     )
     assert (settings.server.port, settings.server.workers) == (port, workers)
     assert settings.limits.idle_timeout_s == seconds
@@ -52,7 +52,20 @@ VALUES = st.one_of(
     st.sampled_from(['"text"', '["a"]', "[1]", "{}", '{a = "b"}', "2026-01-01", "''"]),
 )
 NAMES = st.sampled_from(
-    ["port", "host", "workers", "cors_origins", "name", "kind", "url", "api_key", "headers", "price", "x", "models"]
+    [
+        "port",
+        "host",
+        "workers",
+        "cors_origins",
+        "name",
+        "kind",
+        "url",
+        "api_key",
+        "headers",
+        "price",
+        "x",
+        "models",
+    ]
 )
 SECTIONS = st.sampled_from(["[server]", "[ledger]", "[local]", "[[upstream]]", "[[model]]", "[other]"])
 

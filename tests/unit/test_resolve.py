@@ -21,15 +21,21 @@ class SmallBook:
 
     def providers(self) -> tuple[KnownProvider, ...]:
         return (
-            KnownProvider(id="moonshotai-cn", url="https://api.moonshot.cn/v1", key_variables=("MOONSHOT_API_KEY",)),
-            KnownProvider(id="moonshotai", url="https://api.moonshot.ai/v1", key_variables=("MOONSHOT_API_KEY",)),
+            KnownProvider(
+                id="moonshotai-cn", url="https://api.moonshot.cn/v1", key_variables=("MOONSHOT_API_KEY",)
+            ),
+            KnownProvider(
+                id="moonshotai", url="https://api.moonshot.ai/v1", key_variables=("MOONSHOT_API_KEY",)
+            ),
             KnownProvider(id="deepseek", url="https://api.deepseek.com", key_variables=("DEEPSEEK_API_KEY",)),
             KnownProvider(id="openai", url="https://api.openai.com/v1", key_variables=("OPENAI_API_KEY",)),
         )
 
     def offers(self, provider: str) -> tuple[Offer, ...]:
         return {
-            "moonshotai-cn": (Offer(model="kimi-k2", prices=(price(4),), context=262_144, max_output=32_768),),
+            "moonshotai-cn": (
+                Offer(model="kimi-k2", prices=(price(4),), context=262_144, max_output=32_768),
+            ),
             "moonshotai": (Offer(model="kimi-k2", prices=(price(6, "USD"),)),),
             "deepseek": (Offer(model="deepseek-chat", prices=(price(2),)), Offer(model="kimi-k2")),
             "openai": (Offer(model="gpt-x", prices=(price(9, "USD"),)),),
@@ -65,7 +71,12 @@ def test_with_no_file_keys_engines_and_our_own_engine_are_served(tmp_path: Path)
     assert models["abacus"] == ("local/abacus",)
     moonshot = next(u for u in resolved.config.upstreams if u.name == "moonshotai-cn")
     assert moonshot.headers == (("authorization", "Bearer sk-m"),)
-    assert (moonshot.scheme, moonshot.host, moonshot.port, moonshot.path) == ("https", "api.moonshot.cn", 443, "/v1")
+    assert (moonshot.scheme, moonshot.host, moonshot.port, moonshot.path) == (
+        "https",
+        "api.moonshot.cn",
+        443,
+        "/v1",
+    )
     assert deployment(resolved, "moonshotai-cn/kimi-k2").max_output == 32_768
 
 
@@ -73,6 +84,22 @@ def test_our_own_engine_is_free_and_other_engines_are_unpriced(tmp_path: Path) -
     resolved = serve(tmp_path, "", {}, OURS, VLLM)
     assert deployment(resolved, "local/abacus").prices[0].ref == LOCAL_PRICE_REF
     assert deployment(resolved, "vllm/qwen3").prices == ()
+
+
+def test_several_models_of_our_own_have_an_upstream_each(tmp_path: Path) -> None:
+    second = Engine(
+        kind="llamacpp",
+        url="http://localhost/v1",
+        offers=(Offer(model="qwen"),),
+        ours=True,
+        unix_socket="/d/local-qwen.sock",
+        api_key="hidden",
+    )
+    resolved = serve(tmp_path, "", {}, OURS, second)
+    assert [s.upstream for s in resolved.sources] == ["local", "local-2"]
+    assert resolved.sources[1].address == "/d/local-qwen.sock"
+    assert resolved.config.upstreams[1].headers == (("authorization", "Bearer hidden"),)
+    assert "hidden" not in repr(second)
 
 
 def test_two_engines_of_a_kind_get_two_names(tmp_path: Path) -> None:
@@ -105,7 +132,9 @@ def test_a_file_with_upstreams_is_the_whole_list(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_price_has_the_catalogs(tmp_path: Path) -> None:
-    text = '[[upstream]]\nname = "m"\nkind = "moonshotai-cn"\n[[model]]\nname = "k"\ndeployments = ["m/kimi-k2"]'
+    text = (
+        '[[upstream]]\nname = "m"\nkind = "moonshotai-cn"\n[[model]]\nname = "k"\ndeployments = ["m/kimi-k2"]'
+    )
     resolved = serve(tmp_path, text, {"MOONSHOT_API_KEY": "sk-m"})
     assert deployment(resolved, "m/kimi-k2").prices == (price(4),)
     assert {m.name for m in resolved.config.models} == {"k", "kimi-k2"}
@@ -148,7 +177,7 @@ def test_a_configured_engine_has_the_models_found_at_its_address(tmp_path: Path)
         ),
         (
             '[[upstream]]\nname = "v"\nkind = "vllm"\n'
-            '[[model]]\nname = "m"\ndeployments = ["v/x"]\nprice = {input = 1, output = 1, currency = "CNY"}\n'
+            '[[model]]\nname = "m"\ndeployments = ["v/x"]\nprice = {input = 1, output = 1, currency="CNY"}\n'
             '[[model]]\nname = "n"\ndeployments = ["v/x"]\nprice = {input = 2, output = 2, currency = "CNY"}',
             "'v/x' has two prices",
         ),

@@ -46,7 +46,10 @@ def test_the_documented_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[server]\nprot = 1", "weir.toml, line 2, [server] prot: there is no such setting; did you mean 'port'?"),
+        (
+            "[server]\nprot = 1",
+            "weir.toml, line 2, [server] prot: there is no such setting; did you mean 'port'?",
+        ),
         ("[servr]\n", "weir.toml, line 1: there is no section 'servr'; did you mean 'server'?"),
         ('[server]\nport = "x"', "weir.toml, line 2, [server] port must be a whole number, not a text"),
         ("[server]\nport = true", "[server] port must be a whole number, not true"),
@@ -57,8 +60,14 @@ def test_the_documented_file_is_read(tmp_path: Path) -> None:
             '[[upstream]]\nname = "a"\n[[upstream]]\nname = "b"\n\nkin = "x"',
             "line 6, [[upstream]] kin: there is no such setting; did you mean 'kind'?",
         ),
-        ('[[upstream]]\nname = "a"\n[[upstream]]\nname = "a"', "line 4, [[upstream]] name 'a' is empty or stands twice"),
-        ('[[upstream]]\nname = "a"\nurl = "ftp://x"', "must be an address that begins with http:// or https://"),
+        (
+            '[[upstream]]\nname = "a"\n[[upstream]]\nname = "a"',
+            "line 4, [[upstream]] name 'a' is empty or stands twice",
+        ),
+        (
+            '[[upstream]]\nname = "a"\nurl = "ftp://x"',
+            "must be an address that begins with http:// or https://",
+        ),
         ('[upstream]\nname = "a"', "must be written with double brackets, [[upstream]]"),
         ('[[model]]\nname = "m"', "line 1, [[model]]: 'deployments' is missing"),
         (
@@ -98,7 +107,7 @@ def test_no_file_is_no_error_but_a_named_one_that_is_missing_is(tmp_path: Path) 
 
 
 def test_secrets_are_never_shown_and_only_looked_up_when_used(tmp_path: Path) -> None:
-    text = '[[upstream]]\nname = "a"\nurl = "http://h/v1"\napi_key = "sk-very-secret"\nheaders = { x-k = "env:NOT_SET" }'
+    text = '[[upstream]]\nname = "a"\napi_key = "sk-very-secret"\nheaders = { x-k = "env:NOT_SET" }'
     settings = load(tmp_path, text)
     assert "sk-very-secret" not in f"{settings!r}{settings.upstreams[0]}"
     assert "stands in the settings" in settings.warnings[0]
@@ -127,7 +136,7 @@ def test_every_setting_says_what_it_is_and_every_limit_is_a_setting() -> None:
     assert len(variables) == len(set(variables))
 
 
-def test_every_default_is_one_the_file_could_have_given(tmp_path: Path) -> None:
+def test_every_default_is_one_the_environment_could_have_given() -> None:
     for row in settings_table():
         if row.default is REQUIRED or row.default is None or row.default in ("", ()):
             continue

@@ -143,7 +143,7 @@ def _print_after(connection: sqlite3.Connection, seq: int, as_json: bool) -> int
 
 
 def run_one(directory: Path, call: str, *, as_json: bool) -> bool:
-    """Print one call with every attempt; False where there is no such call. Raises ValueError, LedgerError."""
+    """Print one call with every attempt; False where there is none such. Raises ValueError, LedgerError."""
     connection = open_reader(directory)
     try:
         detail = call_detail(connection, parse_uuid(call))

@@ -9,8 +9,8 @@ from tokenweir.cli.main import app
 _INTRODUCTION = """\
 # Commands
 
-Every command takes `--data DIR` where it reads or writes the ledger; without it, the directory is that of the settings
-(docs/settings.md). All of them work while `weir up` runs. Tables have colours only on a terminal.
+Every command takes `--data DIR` where it reads or writes the ledger; without it, the directory is that of the
+settings (docs/settings.md). All of them work while `weir up` runs. Colours are for terminals only.
 
 This page is generated from `src/tokenweir/cli/main.py`.
 """
@@ -30,7 +30,7 @@ Fields are only added, never renamed or removed. Money is exact decimal strings 
 | `weir ledger verify --json` | `{"ok": true, "entries": …}` |
 | `weir models --json`, `weir prices show --json` | `{"models": [{"model", "aliases", "deployments": […]}]}` |
 | `weir doctor --json` | `{"ok", "findings": [{"check", "state", "text", "advice"}]}` |
-"""
+"""  # noqa: E501 - a table has one line for each row
 
 
 def commands_markdown() -> str:

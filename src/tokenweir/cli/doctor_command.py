@@ -84,10 +84,7 @@ def examine(environ: Mapping[str, str], config: Path | None, data: Path | None) 
 
 
 def _python() -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return Finding("python", "bad", version, "tokenweir needs Python 3.11 or later")
-    return Finding("python", "ok", version)
+    return Finding("python", "ok", ".".join(map(str, sys.version_info[:3])))
 
 
 def _time_zones() -> Finding:
@@ -95,7 +92,10 @@ def _time_zones() -> Finding:
         ZoneInfo("Asia/Shanghai")
     except ZoneInfoNotFoundError:
         return Finding(
-            "time zones", "bad", "there is no time zone data", "install the package tzdata: pip install tzdata"
+            "time zones",
+            "bad",
+            "there is no time zone data",
+            "install the package tzdata: pip install tzdata",
         )
     return Finding("time zones", "ok", "present")
 

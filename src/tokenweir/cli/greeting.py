@@ -1,4 +1,4 @@
-"""What `weir up` prints first: where it is, what it serves, and on the first start a key and how to use it."""
+"""What `weir up` prints first: where it is, what it serves, and at the first start a key and its use."""
 
 import shlex
 import sys

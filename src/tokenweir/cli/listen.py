@@ -39,7 +39,7 @@ def _resolve(host: str, port: int) -> tuple[int, tuple[object, ...]]:
     except (socket.gaierror, UnicodeError):
         raise ListenError(_NO_ADDRESS.format(host)) from None
     family, _, _, _, address = found[0]
-    return family, address  # type: ignore[return-value]
+    return family, address
 
 
 def _probe(family: int, address: tuple[object, ...], host: str, port: int) -> None:

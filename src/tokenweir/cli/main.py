@@ -12,7 +12,7 @@ from tokenweir.core.errors import TokenweirError
 
 app = typer.Typer(
     name="weir",
-    help="One door in front of every open model: routes each call, meters every token, limits what may be spent.",
+    help="One door in front of every open model: routes calls, meters tokens, limits what may be spent.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -26,7 +26,7 @@ class BracketLine(msgspec.Struct, frozen=True):
 
 
 class PriceLine(msgspec.Struct, frozen=True):
-    """A price that is valid now, or will be. `windows` is how many spans of the day have rates of their own."""
+    """A price that is valid now, or will be. `windows`: how many spans of the day have their own rates."""
 
     currency: str
     ref: str
@@ -133,7 +133,9 @@ def run(environ: Mapping[str, str], config: Path | None, data: Path | None, as_j
     columns = ("model", "deployment", "input", "cached", "output", "per million", "remarks")
     show.print_table(columns, rows, right=frozenset({2, 3, 4}))
     if not lines:
-        show.console().print("Nothing is served: set a provider's key, start an engine, or write a weir.toml.")
+        show.console().print(
+            "Nothing is served: set a provider's key, start an engine, or write a weir.toml."
+        )
 
 
 def _with_first(deployments: tuple[DeploymentLine, ...]) -> list[tuple[bool, DeploymentLine]]:

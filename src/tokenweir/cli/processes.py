@@ -15,7 +15,7 @@ from tokenweir.ledger.service import serve
 
 
 class Gate:
-    """What the supervisor holds and no child may keep: the data directory's lock and the sockets of the workers.
+    """What the supervisor holds and no child may keep: the directory's lock and the sockets of the workers.
 
     A worker's listening socket outlives it, so that a caller who comes while it is started again only waits.
     """
@@ -70,7 +70,7 @@ class Worker:
         )
 
     def reconfigure(self, config: GatewayConfig) -> None:
-        """Serve this from now on, after restarts too. A worker that does not take it is stopped and restarted."""
+        """Serve this from now on, after restarts too. A worker that does not take it is started again."""
         self._config = config
         if self.child.pid and not control.send(self._gate.controls[self.name], config):
             os.kill(self.child.pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""From settings, environment, catalog and found engines to what a worker serves. Reads nothing itself but secrets."""
+"""From settings, environment, catalog and engines to what a worker serves. Reads nothing but secrets."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -59,6 +59,10 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     ask_usage: bool = True
     ours: bool = False  # started by this gateway
     unix_socket: str = ""
+    api_key: str = ""
+
+    def __repr__(self) -> str:
+        return f"Engine({self.kind!r}, {self.url!r})"  # without the key
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +107,9 @@ def resolve(
         drafts = [_configured(upstream, environ, book, found) for upstream in settings.upstreams]
     else:
         drafts = _discovered(environ, book, tuple(engine for engine in found if not engine.ours))
-    drafts += [_local(engine, [d.upstream.name for d in drafts]) for engine in found if engine.ours]
+    for engine in found:
+        if engine.ours:
+            drafts.append(_local(engine, [draft.upstream.name for draft in drafts]))
     by_name = {draft.upstream.name: draft for draft in drafts}
     explicit = tuple(_explicit_model(model, by_name) for model in settings.models)
     _check_names(explicit)
@@ -163,7 +169,7 @@ def _headers(
     key = next((environ[v] for v in wanted if environ.get(v)), None)
     if key is None and wanted:
         raise SettingsError(
-            f"upstream {setting.name!r} needs a key: set {' or '.join(wanted)} in the environment, or its api_key"
+            f"upstream {setting.name!r} needs a key: set {' or '.join(wanted)}, or its api_key"
         )
     return extra if key is None else (("authorization", f"Bearer {key}"), *extra)
 
@@ -209,7 +215,7 @@ def _same_address(one: str, other: str) -> bool:
 
 
 def _discovered(environ: Mapping[str, str], book: Book, engines: tuple[Engine, ...]) -> list[_Draft]:
-    """Engines first, since they cost nothing per token; then providers whose key is set, in the book's order."""
+    """Engines first, since they are the user's own; then providers whose key is set, in the book's order."""
     drafts: list[_Draft] = []
     for engine in engines:
         name = _free_name(engine.kind, [d.upstream.name for d in drafts])
@@ -235,8 +241,9 @@ def _discovered(environ: Mapping[str, str], book: Book, engines: tuple[Engine, .
 
 def _local(engine: Engine, taken: list[str]) -> _Draft:
     name = _free_name("local", taken)
+    headers = (("authorization", f"Bearer {engine.api_key}"),) if engine.api_key else ()
     upstream = msgspec.structs.replace(
-        _upstream(UpstreamSettings(name=name, kind=engine.kind), engine.url, (), {}, engine.ask_usage),
+        _upstream(UpstreamSettings(name=name, kind=engine.kind), engine.url, headers, {}, engine.ask_usage),
         local=True,
         unix_socket=engine.unix_socket,
     )

@@ -7,8 +7,8 @@ from tokenweir.cli.settings import LISTS, REQUIRED, SECTIONS, Row, settings_tabl
 _INTRODUCTION = """\
 # Settings
 
-`weir` reads the file that `--config` or `WEIR_CONFIG` names, or `weir.toml` of the current directory. A variable
-of the environment goes over the file, a flag over both.
+`weir` reads the file that `--config` or `WEIR_CONFIG` names, or `weir.toml` of the current directory. A
+variable of the environment goes over the file, a flag over both.
 
 An unknown name in the file is an error that names the nearest right one. `weir doctor` checks everything without
 starting. `kill -HUP` on the running `weir up` reads the settings again without dropping a call; host, port, workers,
@@ -30,7 +30,7 @@ machine, then providers in the order of the catalog. `upstream/model` asks for o
 A secret is `env:NAME` (a variable of the environment) or `file:PATH` (a file; white space around is dropped).
 It is looked up when it is used, and never printed or logged. A secret in the file itself works, with a warning.
 A variable that a setting names and that is not set is an error.
-"""
+"""  # noqa: E501 - the page has wider lines than the code
 
 _TITLES = {
     "server": "`[server]`: address, processes and what they take on",

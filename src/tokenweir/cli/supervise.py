@@ -143,7 +143,7 @@ class Supervisor:
         return True
 
     def _kill_all(self) -> None:
-        """At once: workers and engines are killed; the writer, which has nothing undone for long, is asked."""
+        """At once: workers and engines are killed; the writer, which leaves nothing undone, is asked."""
         for child in self._children:
             if child.pid:
                 os.kill(child.pid, signal.SIGTERM if child.stage == STAGE_LEDGER else signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""`weir up`: settings, sockets and the first key, then the processes, then the supervisor until a signal ends it."""
+"""`weir up`: settings, sockets, the first key, the processes; then the supervisor until a signal ends it."""
 
 from collections.abc import Mapping
 from pathlib import Path
