@@ -1,4 +1,4 @@
-"""A model of random weights that llama.cpp loads: a byte is a token, so that a test can count tokens itself."""
+"""A model of random weights for llama.cpp. A byte is a token, so that a test can count tokens itself."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ MARKS = ("<unk>", "<end>", "<system>", "<user>", "<assistant>")
 
 
 def prompt_tokens(*contents: str) -> int:
-    """Tokens of a chat whose messages have these contents (ASCII): its bytes, two marks each, the answer's mark."""
+    """Tokens of a chat of these messages (ASCII): bytes, two marks each, and the mark of the answer."""
     return sum(len(content) + 2 for content in contents) + 1
 
 
