@@ -45,7 +45,7 @@ def _answer(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers
 
 
 def send_content(handler: BaseHTTPRequestHandler, content: bytes, *, etag: str = "", cut: int = -1) -> None:
-    """The content or the range asked for. When `cut` is not -1, so many bytes of it, and a broken connection."""
+    """The content or the range asked for. When `cut` is not -1: so many bytes and a broken connection."""
     etag = etag or f'"{hashlib.md5(content).hexdigest()}"'
     begin, status = 0, 200
     wanted, condition = handler.headers.get("Range", ""), handler.headers.get("If-Range", etag)
