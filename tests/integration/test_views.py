@@ -7,15 +7,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from known_ledger import HOUR, RATES, START_US, Book, call_id, write_call
 
-from tokenweir.catalog.price import AppliedPrice, Rates
+from tokenweir.catalog.price import AppliedPrice
 from tokenweir.core.errors import LedgerError
-from tokenweir.core.ids import uuid7
 from tokenweir.core.money import PICO
-from tokenweir.core.usage import TOKEN_CLASSES, Usage
 from tokenweir.ledger import export as exports
 from tokenweir.ledger.entries import Entry, Kind, Outcome
-from tokenweir.ledger.schema import DATABASE_NAME, ENTRY_COLUMNS, HOURLY_KEYS, HOURLY_SUMS, migrate
 from tokenweir.ledger.views import (
     HOUR_US,
     call_detail,
@@ -28,75 +26,10 @@ from tokenweir.ledger.views import (
     whole_hours,
 )
 
-START_US = 1_795_392_000_000_000  # 2026-11-23T00:00:00Z
-RATES = Rates(input=4_000_000, output=16_000_000, cache_read=1_000_000)
-
-
-class Book:
-    """Writes entries and hourly rows as they are given."""
-
-    def __init__(self, directory: Path) -> None:
-        path = directory / DATABASE_NAME
-        self.connection = sqlite3.connect(path, isolation_level=None)
-        migrate(self.connection, path)
-        self._seq = 0
-
-    def write(self, entry: Entry) -> None:
-        self._seq += 1
-        flat = {name: getattr(entry, name, None) for name in ENTRY_COLUMNS}
-        flat |= {name: getattr(entry.usage, name) for name in (*TOKEN_CLASSES, "provenance")}
-        row = [self._seq if name == "seq" else flat[name] for name in ENTRY_COLUMNS]
-        self.connection.execute(f"INSERT INTO entries VALUES ({', '.join('?' * len(row))})", row)
-
-    def hour(self, hour: int, **fields: str | int) -> None:
-        keys: list[str | int] = [hour, *(fields.get(name, "") for name in HOURLY_KEYS[1:])]
-        sums = [fields.get(name, 0) for name in HOURLY_SUMS]
-        marks = ", ".join("?" * (len(keys) + len(sums)))
-        self.connection.execute(f"INSERT INTO hourly VALUES ({marks})", [*keys, *sums])
-
 
 @pytest.fixture
 def book(tmp_path: Path) -> Book:
     return Book(tmp_path)
-
-
-def call_id(number: int) -> bytes:
-    return uuid7(START_US + number * 1000, number.to_bytes(10, "big"))
-
-
-def write_call(book: Book, number: int) -> bytes:
-    """A call with a failed attempt that cost money, then one that succeeded."""
-    call, at_us = call_id(number), START_US + number * 1_000_000
-    book.write(Entry(kind=Kind.OPENED, at_us=at_us, call=call, key="k1", account="a", model="kimi-k2"))
-    base = Entry(
-        kind=Kind.ATTEMPT, at_us=at_us + 1, call=call, key="k1", account="a", model="kimi-k2", ordinal=1
-    )
-    first = msgspec.structs.replace(
-        base,
-        upstream="u1",
-        deployment="u1/k",
-        usage=Usage(input=10),
-        price="p1",
-        cost_pico=40_000_000,
-        currency="CNY",
-        outcome=Outcome.UPSTREAM_BROKE,
-    )
-    last = msgspec.structs.replace(
-        first,
-        kind=Kind.SETTLED,
-        ordinal=2,
-        upstream="u2",
-        deployment="u2/k",
-        usage=Usage(input=3, cache_read=5, output=2, reasoning=1),
-        cost_pico=3 * 4_000_000 + 5 * 1_000_000 + 3 * 16_000_000,
-        outcome=Outcome.OK,
-        status=200,
-        ttft_us=1500,
-        duration_us=2500,
-    )
-    book.write(first)
-    book.write(last)
-    return call
 
 
 def test_calls_come_newest_first_with_the_cost_of_all_their_attempts(book: Book, tmp_path: Path) -> None:
@@ -156,9 +89,6 @@ def test_a_call_under_way_has_entries_but_no_row(book: Book, tmp_path: Path) -> 
     assert detail is not None
     assert detail.row is None
     assert len(detail.entries) == 1
-
-
-HOUR = START_US // HOUR_US
 
 
 def test_usage_is_summed_by_group_and_currencies_stay_apart(book: Book, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from tokenweir.cli.commands_page import commands_markdown
 from tokenweir.cli.exits import EXIT_CODES
 
 PROMISED = """up keys/create keys/list keys/revoke models usage calls ledger/verify ledger/export prices/show
-prices/update chat doctor"""
+chat doctor"""
 
 
 def test_the_page_of_commands_is_the_one_in_the_docs() -> None:

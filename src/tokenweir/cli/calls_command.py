@@ -144,9 +144,13 @@ def _print_after(connection: sqlite3.Connection, seq: int, as_json: bool) -> int
 
 def run_one(directory: Path, call: str, *, as_json: bool) -> bool:
     """Print one call with every attempt; False where there is none such. Raises ValueError, LedgerError."""
+    try:
+        wanted = parse_uuid(call)
+    except ValueError:
+        raise ValueError(f"{call!r} is no call's id; answers carry it as x-weir-call") from None
     connection = open_reader(directory)
     try:
-        detail = call_detail(connection, parse_uuid(call))
+        detail = call_detail(connection, wanted)
     finally:
         connection.close()
     if detail is None:

@@ -17,7 +17,7 @@ from tokenweir.cli.resolve import Resolved
 from tokenweir.cli.running import find_running
 from tokenweir.cli.settings import Settings, data_dir
 from tokenweir.cli.settings_file import load_settings
-from tokenweir.cli.sources import Local, resolve_now
+from tokenweir.cli.sources import catalog_book, present_models, resolve_now
 from tokenweir.core.errors import TokenweirError
 from tokenweir.gateway.config import UpstreamConfig
 from tokenweir.ledger.schema import DATABASE_NAME
@@ -77,7 +77,8 @@ def examine(environ: Mapping[str, str], config: Path | None, data: Path | None) 
     directory = data_dir(settings, environ)
     findings += [_data_dir(directory), _disk(directory), _ledger(directory), _port(settings, directory)]
     try:
-        resolved = resolve_now(settings, environ, Local.of(settings, directory))
+        local = present_models(settings, directory)
+        resolved = resolve_now(settings, environ, local, catalog_book(directory))
     except TokenweirError as error:
         return [*findings, Finding("upstreams", "bad", str(error), "correct it and run `weir doctor` again")]
     return [*findings, *_upstreams(resolved), _models(resolved)]

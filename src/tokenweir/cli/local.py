@@ -9,6 +9,7 @@ from tokenweir.cli.children import STAGE_ENGINES, Child
 from tokenweir.cli.resolve import Engine, Offer
 from tokenweir.cli.settings import LocalSettings
 from tokenweir.core.errors import EngineError, SettingsError
+from tokenweir.engines.files import model_name
 from tokenweir.engines.gguf_file import read_gguf
 from tokenweir.engines.local import MISSING, installed, new_api_key, run_local_engine
 from tokenweir.engines.local_plan import LocalEngineSpec, abacus_model, check_model
@@ -16,7 +17,6 @@ from tokenweir.engines.local_plan import LocalEngineSpec, abacus_model, check_mo
 ABACUS = "abacus"
 #: What the kernel takes as a Unix socket's path.
 LONGEST_SOCKET_BYTES = 107
-REMOTE_PREFIXES = ("hf:", "modelscope:")
 
 
 class Local(msgspec.Struct, frozen=True):
@@ -44,8 +44,8 @@ class Local(msgspec.Struct, frozen=True):
         return Local(tuple(kept), tuple(notes))
 
 
-def local_models(settings: LocalSettings, directory: Path, fetch: Callable[[str], Path]) -> Local:
-    """What the settings ask for. `fetch` makes a reference a file. Raises EngineError, SettingsError."""
+def local_models(settings: LocalSettings, directory: Path, fetch: Callable[[str], Path | None]) -> Local:
+    """What the settings ask for. `fetch` makes a reference a file or None. EngineError, SettingsError."""
     if not settings.enabled:
         return Local()
     if not installed():
@@ -56,14 +56,19 @@ def local_models(settings: LocalSettings, directory: Path, fetch: Callable[[str]
     shipped = abacus_model()
     if shipped is not None:
         files.append((ABACUS, *shipped))
-    files += [(Path(path).stem, path, "") for path in map(fetch, settings.models)]
+    notes = [] if shipped else [f"the model {ABACUS} is not part of this installation"]
+    for reference in settings.models:
+        path = fetch(reference)
+        if path is None:
+            notes.append(f"the model {reference} is not on this machine; `weir up` downloads it")
+        else:
+            files.append((model_name(reference), path, ""))
     names = [name for name, _, _ in files]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise SettingsError(f"[local] models: two files would be called {twice!r}; rename one")
     specs = tuple(_spec(settings, directory, name, path, sha256) for name, path, sha256 in files)
-    notes = () if shipped else (f"the model {ABACUS} is not part of this installation",)
-    return Local(specs, notes)
+    return Local(specs, tuple(notes))
 
 
 def _spec(settings: LocalSettings, directory: Path, name: str, path: Path, sha256: str) -> LocalEngineSpec:

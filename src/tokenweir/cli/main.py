@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
 ledger_app = typer.Typer(help="Check the ledger and copy it out.", no_args_is_help=True)
-prices_app = typer.Typer(help="Show what tokens cost, and fetch newer prices.", no_args_is_help=True)
+prices_app = typer.Typer(help="Show what tokens cost.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(prices_app, name="prices")
@@ -130,7 +130,7 @@ def models(
     from tokenweir.cli import models_command
 
     if providers:
-        models_command.run_providers(os.environ, as_json)
+        models_command.run_providers(os.environ, _directory(data, config), as_json)
     else:
         models_command.run(os.environ, config, data, as_json)
 
@@ -232,17 +232,6 @@ def prices_show(
     from tokenweir.cli import models_command
 
     models_command.run_prices(os.environ, config, data, model, as_json)
-
-
-@prices_app.command("update")
-def prices_update(
-    url: Annotated[str, typer.Option(help="Where the catalog's JSON is; the public one without.")] = "",
-    data: Data = None,
-) -> None:
-    """Fetch the catalog anew; nothing is replaced unless all of it is sound."""
-    from tokenweir.cli import prices_command
-
-    prices_command.update(_directory(data), url)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from tokenweir.cli import show
 from tokenweir.cli.resolve import Resolved
 from tokenweir.cli.settings import data_dir
 from tokenweir.cli.settings_file import load_settings
-from tokenweir.cli.sources import Local, book, resolve_now
+from tokenweir.cli.sources import catalog_book, present_models, resolve_now
 from tokenweir.cli.system import SystemClock
 from tokenweir.core.money import format_per_mtok
 from tokenweir.core.usage import TOKEN_CLASSES
@@ -116,7 +116,8 @@ def rates_of(bracket: Bracket) -> dict[str, str]:
 
 def _resolved(environ: Mapping[str, str], config: Path | None, data: Path | None) -> Resolved:
     settings = load_settings(environ, file=config, flags={"data": data})
-    return resolve_now(settings, environ, Local.of(settings, data_dir(settings, environ)))
+    directory = data_dir(settings, environ)
+    return resolve_now(settings, environ, present_models(settings, directory), catalog_book(directory))
 
 
 def run(environ: Mapping[str, str], config: Path | None, data: Path | None, as_json: bool) -> None:
@@ -190,7 +191,7 @@ def _rate_rows(deployment: DeploymentLine) -> list[list[str]]:
 
 def run_providers(environ: Mapping[str, str], data: Path, as_json: bool) -> None:
     """Print the catalog's providers."""
-    catalog = book(data)
+    catalog = catalog_book(data)
     lines = [
         ProviderLine(
             provider.id,

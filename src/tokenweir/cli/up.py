@@ -1,5 +1,6 @@
 """`weir up`: settings, sockets, the first key, the processes; then the supervisor until a signal ends it."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,11 +9,12 @@ import msgspec
 from tokenweir import __version__
 from tokenweir.cli import greeting, listen, running
 from tokenweir.cli.first_key import first_key
+from tokenweir.cli.local import Local, engine_children
 from tokenweir.cli.processes import Gate, Worker, make_workers, tell, writer
 from tokenweir.cli.resolve import Resolved
 from tokenweir.cli.settings import Settings, data_dir
 from tokenweir.cli.settings_file import load_settings
-from tokenweir.cli.sources import Local, resolve_now
+from tokenweir.cli.sources import catalog_book, fetched_models, resolve_now
 from tokenweir.cli.supervise import Supervisor, log
 from tokenweir.cli.system import SystemClock
 from tokenweir.core.errors import TokenweirError
@@ -31,8 +33,8 @@ def up(options: UpOptions, environ: Mapping[str, str]) -> int:
     directory = data_dir(settings, environ)
     running.prepare_data_dir(directory)
     lock = running.take_lock(directory)
-    local = Local.of(settings, directory)
-    resolved = resolve_now(settings, environ, local)
+    local = fetched_models(settings, directory, environ)
+    resolved = resolve_now(settings, environ, local, catalog_book(directory))
     sockets, port = listen.bind_all(settings.server.host, settings.server.port, settings.server.workers)
     gate = Gate(lock, sockets)
     try:
@@ -50,13 +52,13 @@ def _serve(
     resolved: Resolved,
     gate: Gate,
     port: int,
-    local: "Local",
+    local: Local,
 ) -> int:
     clock = SystemClock()
     key = first_key(directory, clock)
     workers = make_workers(gate, directory, resolved.config)
     children = [writer(directory, settings.ledger.durability, gate), *(w.child for w in workers)]
-    children += local.children(gate)
+    children += engine_children(local, gate.close_in_child)
     supervisor = Supervisor(
         children,
         clock,
@@ -74,8 +76,6 @@ def _serve(
 
 
 def _status(settings: Settings, resolved: Resolved, address: str, clock: SystemClock) -> running.Status:
-    import os
-
     return running.Status(
         pid=os.getpid(),
         address=address,
@@ -92,12 +92,12 @@ def _reload(
     environ: Mapping[str, str],
     started_with: Settings,
     workers: list[Worker],
-    local: "Local",
+    local: Local,
 ) -> None:
     """Read the settings again; a wrong file changes nothing."""
     try:
         settings = load_settings(environ, file=options.config, flags=options.flags)
-        resolved = resolve_now(settings, environ, local)
+        resolved = resolve_now(settings, environ, local, catalog_book(data_dir(settings, environ)))
     except TokenweirError as error:
         log(f"the settings were not read again, the old ones go on: {error}")
         return

@@ -1,0 +1,66 @@
+"""Where upstreams come from beside the settings: the catalog, engines on this machine, the local engine."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from tokenweir.cli.local import Local, local_models
+from tokenweir.cli.resolve import Book, KnownProvider, Offer, Resolved, resolve
+from tokenweir.cli.settings import Settings
+from tokenweir.engines.files import present_model, resolve_model
+
+#: Below the data directory: models that were downloaded.
+MODELS_NAME = "models"
+
+
+class EmptyBook:
+    """A catalog without providers: what the settings and this machine have is served all the same."""
+
+    def providers(self) -> tuple[KnownProvider, ...]:
+        return ()
+
+    def offers(self, _provider: str) -> tuple[Offer, ...]:
+        return ()
+
+
+def catalog_book(_directory: Path) -> Book:
+    """The catalog as `resolve` asks it."""
+    return EmptyBook()
+
+
+def resolve_now(settings: Settings, environ: Mapping[str, str], local: Local, book: Book) -> Resolved:
+    """What is served now. Raises SettingsError."""
+    resolved = resolve(settings, environ, book, local.engines())
+    return msgspec.structs.replace(resolved, notes=(*resolved.notes, *local.notes))
+
+
+def present_models(settings: Settings, directory: Path) -> Local:
+    """The local models that are on this machine; uses no network. Raises EngineError, SettingsError."""
+    models = directory / MODELS_NAME
+    return local_models(settings.local, directory, lambda text: present_model(text, models))
+
+
+def fetched_models(settings: Settings, directory: Path, environ: Mapping[str, str]) -> Local:
+    """The local models that fit, downloaded where they are not here. Raises EngineError, SettingsError."""
+    if not settings.local.models:
+        return present_models(settings, directory).check()
+    from rich.console import Console  # a start without downloads does without them
+    from rich.progress import DownloadColumn, Progress, TaskID, TransferSpeedColumn
+
+    models = directory / MODELS_NAME
+    columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
+    terminal = Console(stderr=True)
+    with Progress(*columns, console=terminal, transient=True, disable=not sys.stderr.isatty()) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, done: int, whole: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name)
+            bars.update(tasks[name], completed=done, total=whole or None)
+
+        fetched = local_models(
+            settings.local, directory, lambda text: resolve_model(text, models, environ, progress=show)
+        )
+    return fetched.check()
