@@ -2,6 +2,8 @@
 
 import msgspec
 
+from tokenweir.engines.discovery import USUAL
+
 
 class UpstreamKind(msgspec.Struct, frozen=True):
     """A kind of `[[upstream]]`."""
@@ -14,6 +16,13 @@ class UpstreamKind(msgspec.Struct, frozen=True):
     key_variable: str = ""  # where its key is looked for when `api_key` is not set
 
 
+_PORTS = {usual.kind: usual.port for usual in USUAL}
+
+
+def _engine(name: str, title: str, *, ask_usage: bool = True) -> UpstreamKind:
+    return UpstreamKind(name, title, f"http://127.0.0.1:{_PORTS[name]}/v1", local=True, ask_usage=ask_usage)
+
+
 KINDS: dict[str, UpstreamKind] = {
     kind.name: kind
     for kind in (
@@ -24,14 +33,14 @@ KINDS: dict[str, UpstreamKind] = {
             "https://api.anthropic.com/v1",
             key_variable="ANTHROPIC_API_KEY",
         ),
-        UpstreamKind("vllm", "vLLM", "http://127.0.0.1:8000/v1", local=True),
-        UpstreamKind("sglang", "SGLang", "http://127.0.0.1:30000/v1", local=True),
-        UpstreamKind("llamacpp", "llama.cpp's server", "http://127.0.0.1:8080/v1", local=True),
-        UpstreamKind("lmdeploy", "LMDeploy", "http://127.0.0.1:23333/v1", local=True),
-        UpstreamKind("mindie", "MindIE", "http://127.0.0.1:1025/v1", local=True, ask_usage=False),
-        UpstreamKind("ollama", "Ollama", "http://127.0.0.1:11434/v1", local=True),
-        UpstreamKind("lmstudio", "LM Studio", "http://127.0.0.1:1234/v1", local=True),
-        UpstreamKind("xinference", "Xinference", "http://127.0.0.1:9997/v1", local=True),
+        _engine("vllm", "vLLM"),
+        _engine("sglang", "SGLang"),
+        _engine("llamacpp", "llama.cpp's server"),
+        _engine("lmdeploy", "LMDeploy"),
+        _engine("mindie", "MindIE", ask_usage=False),
+        _engine("ollama", "Ollama"),
+        _engine("lmstudio", "LM Studio"),
+        _engine("xinference", "Xinference"),
     )
 }
 

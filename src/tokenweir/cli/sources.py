@@ -7,8 +7,10 @@ from pathlib import Path
 import msgspec
 
 from tokenweir.cli.local import Local, local_models
-from tokenweir.cli.resolve import Book, KnownProvider, Offer, Resolved, resolve
+from tokenweir.cli.resolve import Book, Engine, KnownProvider, Offer, Resolved, resolve
+from tokenweir.cli.resolve_kinds import KINDS
 from tokenweir.cli.settings import Settings
+from tokenweir.engines.discovery import FoundEngine, find_engines
 from tokenweir.engines.files import present_model, resolve_model
 
 #: Below the data directory: models that were downloaded.
@@ -30,9 +32,22 @@ def catalog_book(_directory: Path) -> Book:
     return EmptyBook()
 
 
+def found_engines(settings: Settings) -> tuple[Engine, ...]:
+    """Engines that answer on their usual ports, where the settings leave room for them."""
+    if settings.upstreams and not any(u.kind in KINDS and KINDS[u.kind].local for u in settings.upstreams):
+        return ()
+    return tuple(map(_engine, find_engines(skip_ports=frozenset({settings.server.port}))))
+
+
+def _engine(found: FoundEngine) -> Engine:
+    offers = tuple(Offer(model=m.name, context=m.context, max_output=m.context) for m in found.models)
+    kind = KINDS.get(found.kind)
+    return Engine(kind=found.kind, url=found.url, offers=offers, ask_usage=kind.ask_usage if kind else True)
+
+
 def resolve_now(settings: Settings, environ: Mapping[str, str], local: Local, book: Book) -> Resolved:
     """What is served now. Raises SettingsError."""
-    resolved = resolve(settings, environ, book, local.engines())
+    resolved = resolve(settings, environ, book, (*found_engines(settings), *local.engines()))
     return msgspec.structs.replace(resolved, notes=(*resolved.notes, *local.notes))
 
 

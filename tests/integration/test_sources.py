@@ -1,0 +1,63 @@
+"""A real server on a usual port is found, named, and served without a file."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tokenweir.cli.local import Local
+from tokenweir.cli.resolve_kinds import KINDS
+from tokenweir.cli.settings import LocalSettings, Settings, UpstreamSettings
+from tokenweir.cli.sources import EmptyBook, found_engines, resolve_now
+from tokenweir.engines.discovery import USUAL
+
+NO_LOCAL = Settings(local=LocalSettings(enabled=False))
+
+
+def test_every_kind_that_can_be_found_can_be_configured() -> None:
+    for usual in USUAL:
+        assert KINDS[usual.kind].url == f"http://127.0.0.1:{usual.port}/v1"
+
+
+def test_settings_that_name_other_upstreams_ask_no_port() -> None:
+    remote = Settings(upstreams=(UpstreamSettings(name="u", url="http://127.0.0.1:1/v1"),))
+    assert found_engines(remote) == ()
+
+
+SERVER = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b'{"data": [{"id": "qwen3", "owned_by": "lmdeploy", "max_model_len": 4096}]}'
+        self.send_response(200); self.end_headers(); self.wfile.write(body)
+    def log_message(self, *_): pass
+server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+print("ready", flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.fixture
+def engine() -> Iterator[None]:
+    port = next(usual.port for usual in USUAL if usual.kind == "lmdeploy")
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            pytest.skip(f"port {port} is in use")
+    server = subprocess.Popen([sys.executable, "-c", SERVER, str(port)], stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
+    yield
+    server.terminate()
+    server.wait()
+    server.stdout.close()
+
+
+@pytest.mark.usefixtures("engine")
+def test_an_engine_on_its_usual_port_is_served() -> None:
+    resolved = resolve_now(NO_LOCAL, {}, Local(), EmptyBook())
+    sources = {source.upstream: source for source in resolved.sources}
+    assert sources["lmdeploy"].why == "found on this machine"
+    deployment = next(d for d in resolved.config.deployments if d.name == "lmdeploy/qwen3")
+    assert (deployment.context, deployment.prices) == (4096, ())
