@@ -30,6 +30,7 @@ _MAX_ARRAY = 16_000_000
 _MAX_DIMENSIONS = 8
 _MAX_DEPTH = 2
 _DEFAULT_ALIGNMENT = 32
+_MAX_ALIGNMENT = 1024 * 1024
 
 Value = int | float | bool | str | None
 
@@ -146,7 +147,10 @@ def _read(reader: _Reader) -> GgufFacts | None:
     for _ in range(entries):
         key = reader.text(_MAX_KEY_BYTES)
         found[key] = reader.value(reader.number("I"))
-    end = _tensors_end(reader, tensors, _number(found, "general.alignment") or _DEFAULT_ALIGNMENT)
+    alignment = _number(found, "general.alignment") or _DEFAULT_ALIGNMENT
+    if not 0 < alignment <= _MAX_ALIGNMENT:
+        raise ValueError(f"an alignment of {alignment} bytes")
+    end = _tensors_end(reader, tensors, alignment)
     return _facts(found, reader.size, end)
 
 
@@ -173,7 +177,9 @@ def _number(found: dict[str, Value | list[int]], key: str) -> int:
     value = found.get(key)
     if isinstance(value, list):  # one for each layer: the largest bounds them all
         return max(value, default=0)
-    return int(value) if isinstance(value, int | float) else 0
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else 0
+    return value if isinstance(value, int) else 0
 
 
 def _facts(found: dict[str, Value | list[int]], size: int, end: int) -> GgufFacts:
