@@ -169,12 +169,8 @@ def _upstreams(resolved: Resolved) -> list[Finding]:
     if not resolved.config.upstreams:
         advice = "set a provider's key (such as MOONSHOT_API_KEY), start an engine, or write a weir.toml"
         return [Finding("upstreams", "warning", "none", advice)]
-    remote = [u for u in resolved.config.upstreams if u.name not in _OURS]
-    return [_reach(upstream, socket.create_connection) for upstream in remote]
-
-
-#: The engine that `weir up` starts; it is not there before.
-_OURS = frozenset({"local"})
+    others = [u for u in resolved.config.upstreams if not u.unix_socket]  # ours starts with `weir up`
+    return [_reach(upstream, socket.create_connection) for upstream in others]
 
 
 def _reach(upstream: UpstreamConfig, connect: Callable[..., socket.socket]) -> Finding:

@@ -56,4 +56,6 @@ def verify(directory: Path, as_json: bool) -> int:
     report = replay(directory)
     if as_json:
         show.print_json(report)
+    else:
+        print(f"{report.entries:,} entries replayed: {'everything agrees' if report.ok else 'NOT sound'}")
     return OK if report.ok else FAILED
