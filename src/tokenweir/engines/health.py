@@ -20,7 +20,7 @@ class EngineLoad(msgspec.Struct, frozen=True, kw_only=True):
     cache_hit_rate: float | None = None  # share found, where the engine tells only that
 
 
-#: Of each metric: the field, and whether samples of several models or ranks are added; else the largest is it.
+#: Of each metric: the field, and whether samples of several ranks are added; else the largest counts.
 _METRICS: dict[str, tuple[str, bool]] = {
     "vllm:num_requests_running": ("running", True),
     "vllm:num_requests_waiting": ("waiting", True),

@@ -70,7 +70,9 @@ def _start(spec: LocalEngineSpec, planned: EnginePlan) -> "_Server":
     except ImportError:
         raise EngineError(MISSING) from None
     try:
-        server: _Server = xllamacpp.Server(_parameters(xllamacpp.CommonParams(), spec, planned))
+        wanted = _parameters(xllamacpp.CommonParams(), spec, planned)
+        wanted.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_DEEPSEEK
+        server: _Server = xllamacpp.Server(wanted)
     except RuntimeError as error:
         where = f"; its log: {spec.log_file}" if spec.log_file else ""
         raise EngineError(f"llama.cpp could not serve {spec.model} ({error}){where}") from None
