@@ -120,7 +120,7 @@ def _broken(script: Script, framing: Framing, next_event: bytes) -> list[Step]:
     """The last steps of a connection that breaks before `next_event`."""
     if script.break_how == Break.RESET:
         return [End("reset", whole=False)]
-    if script.break_how == Break.EVENT:
+    if script.break_how == Break.EVENT and next_event:
         return [_framed(script, framing, next_event)[: len(next_event) // 2 + 4], End("close", whole=False)]
     if script.break_how == Break.FRAMING:
         return [b"%x" % max(16, len(next_event)), End("close", whole=False)]
