@@ -56,3 +56,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: int = 0  # HTTP status of the upstream's answer, or ours where there was none
     outcome: Outcome | None = None
     reason: str = ""  # in words, for a refusal or a failure; never text of a prompt or an answer
+    bound_input: int = 0  # of "opened": tokens set aside for the prompt …
+    bound_output: int = 0  # … and granted to the answer
+    reserved_pico: int | None = None  # of "opened": money set aside, in `currency`; None: no limit in money

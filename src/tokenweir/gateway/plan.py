@@ -1,0 +1,103 @@
+"""A GatewayConfig made quick to look things up in. Built once, replaced whole on a reload; a call keeps the one it
+began with."""
+
+import difflib
+from collections.abc import Callable
+
+import msgspec
+
+from tokenweir.catalog.pricing import dearest
+from tokenweir.gateway.config import DeploymentConfig, GatewayConfig, UpstreamConfig
+from tokenweir.ledger.messages import CostBound
+from tokenweir.protocol.http import request_prefix
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """The dearest that any deployment of a model can be, for reservations."""
+
+    rates: tuple[tuple[str, int, int], ...]  # currency, pico per token of input, of output
+    unpriced: bool
+    max_output: int | None  # tokens, where every deployment names one
+    context: int | None  # tokens, where every deployment names one
+
+    def costs(self, input_tokens: int) -> tuple[CostBound, ...]:
+        """What `input_tokens` may cost in each currency, and each token of output."""
+        return tuple(CostBound(c, i * input_tokens, o) for c, i, o in self.rates)
+
+
+class Served(msgspec.Struct, frozen=True):
+    """A model that clients can ask for."""
+
+    name: str
+    deployments: tuple[DeploymentConfig, ...]
+    bounds: Bounds
+    created_s: int
+
+
+class Plan:
+    """What is served: models by name, upstreams by name, and the constant part of every upstream request."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self.config = config
+        self.limits = config.limits
+        self.upstreams = {u.name: u for u in config.upstreams}
+        self.deployments = {d.name: d for d in config.deployments}
+        self.models: dict[str, Served] = {}
+        for model in config.models:
+            served = self._serve(model.name, model.deployments, model.created_s)
+            for name in (model.name, *model.aliases):
+                self.models.setdefault(name, served)
+        self.listed = tuple(sorted(self.models))
+        for deployment in config.deployments:
+            self.models.setdefault(deployment.name, self._serve(deployment.name, (deployment.name,), 0))
+        self._prefixes: dict[tuple[str, str], bytes] = {}
+
+    def _serve(self, name: str, deployments: tuple[str, ...], created_s: int) -> Served:
+        chosen = tuple(self.deployments[d] for d in deployments)
+        return Served(name, chosen, bounds_of(chosen), created_s)
+
+    def nearest(self, name: str) -> list[str]:
+        """Up to three names a client may have meant."""
+        return difflib.get_close_matches(name, self.listed, n=3, cutoff=0.5)
+
+    def request_prefix(self, upstream: UpstreamConfig, path: str) -> bytes:
+        """The constant part of a POST to `path` (behind the upstream's own prefix) at `upstream`."""
+        key = (upstream.name, path)
+        prefix = self._prefixes.get(key)
+        if prefix is None:
+            prefix = request_prefix("POST", upstream.path + path, authority(upstream), upstream.headers)
+            self._prefixes[key] = prefix
+        return prefix
+
+
+def authority(upstream: UpstreamConfig) -> str:
+    """The Host header: the port only where it is not the scheme's own."""
+    if upstream.unix_socket:
+        return "localhost"
+    host = f"[{upstream.host}]" if ":" in upstream.host else upstream.host
+    usual = {"http": 80, "https": 443}[upstream.scheme]
+    return host if upstream.port == usual else f"{host}:{upstream.port}"
+
+
+def bounds_of(deployments: tuple[DeploymentConfig, ...]) -> Bounds:
+    """The dearest rates per currency over all deployments, and the largest outputs."""
+    rates: dict[str, tuple[int, int]] = {}
+    for deployment in deployments:
+        for currency, dearest_input, dearest_output in dearest(deployment.prices):
+            known_input, known_output = rates.get(currency, (0, 0))
+            rates[currency] = (max(known_input, dearest_input), max(known_output, dearest_output))
+    return Bounds(
+        rates=tuple((c, i, o) for c, (i, o) in sorted(rates.items())),
+        unpriced=any(not d.prices for d in deployments),
+        max_output=_largest(deployments, lambda d: d.max_output),
+        context=_largest(deployments, lambda d: d.context),
+    )
+
+
+def _largest(
+    deployments: tuple[DeploymentConfig, ...], read: Callable[[DeploymentConfig], int | None]
+) -> int | None:
+    values = [read(d) for d in deployments]
+    return None if None in values else max((v for v in values if v is not None), default=None)
+
+

@@ -1,0 +1,244 @@
+"""The ledger's SQLite schema, and how an older file becomes a newer one.
+
+`entries` is the truth; `hourly`, `spent` and the restart marks in `meta` are derived from it inside the same
+transaction and can be rebuilt by replaying it. Money that is summed is kept in two integers, whole units and
+pico, because SQLite's integers end at 9.2 million units of pico: amount = units * 10**12 + pico.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from tokenweir.core.errors import LedgerError
+
+SCHEMA_VERSION = 1
+
+#: File names below the data directory.
+DATABASE_NAME = "ledger.sqlite3"
+LOCK_NAME = "ledger.lock"
+SOCKET_NAME = "ledger.sock"
+
+#: Columns of `entries` in their order; the store binds rows in this order.
+ENTRY_COLUMNS = (
+    "seq",
+    "kind",
+    "at_us",
+    "call",
+    "ordinal",
+    "attempt",
+    "account",
+    "key",
+    "run",
+    "model",
+    "dialect",
+    "upstream",
+    "deployment",
+    "served_model",
+    "input",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "output",
+    "reasoning",
+    "provenance",
+    "price",
+    "cost_pico",
+    "currency",
+    "ttft_us",
+    "duration_us",
+    "status",
+    "outcome",
+    "reason",
+    "bound_input",
+    "bound_output",
+    "reserved_pico",
+)
+
+#: What one `hourly` row is about, and what it sums.
+HOURLY_KEYS = (
+    "hour",  # hours since 1970-01-01 UTC, of the entry's `at_us`
+    "account",
+    "key",
+    "run",
+    "model",
+    "upstream",
+    "deployment",
+    "dialect",
+    "currency",
+)
+HOURLY_SUMS = (
+    "calls",  # settled entries: calls that ended
+    "attempts",  # attempt and settled entries that went to an upstream
+    "refused",  # refused entries; these have no upstream
+    "failed",  # settled entries whose outcome is not "ok"
+    "unpriced_calls",  # settled entries without a cost, but for those where nothing was sent (outcome "failed")
+    "counted_calls",  # settled entries by provenance of their usage; "reported" is the rest
+    "estimated_calls",
+    "unknown_calls",
+    "input",  # tokens of attempt, settled and late entries
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "output",
+    "reasoning",
+    "cost_units",  # cost of attempt, settled and late entries: whole units …
+    "cost_pico",  # … and pico beyond them
+    "ttft_count",  # settled entries with a time to first byte
+    "ttft_us",
+    "duration_us",  # of settled entries
+)
+
+_V1 = f"""
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value ANY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE prices (
+    id      TEXT PRIMARY KEY,   -- of the content
+    applied TEXT NOT NULL       -- JSON of AppliedPrice
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE keys (
+    id         TEXT PRIMARY KEY,
+    name       TEXT NOT NULL,
+    account    TEXT NOT NULL,
+    hash       BLOB NOT NULL UNIQUE,   -- SHA-256 of the secret
+    hint       TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    revoked_us INTEGER,
+    limits     TEXT NOT NULL,          -- JSON: [{{"unit": …, "amount": …, "window": …}}]
+    run        TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE entries (
+    seq            INTEGER PRIMARY KEY,  -- 1, 2, 3 …: the order in which the ledger decided
+    kind           TEXT NOT NULL,
+    at_us          INTEGER NOT NULL,     -- microseconds since 1970-01-01 UTC
+    call           BLOB NOT NULL,
+    ordinal        INTEGER NOT NULL,
+    attempt        BLOB NOT NULL,
+    account        TEXT NOT NULL,
+    key            TEXT NOT NULL,
+    run            TEXT NOT NULL,
+    model          TEXT NOT NULL,
+    dialect        TEXT NOT NULL,
+    upstream       TEXT NOT NULL,
+    deployment     TEXT NOT NULL,
+    served_model   TEXT NOT NULL,
+    input          INTEGER NOT NULL,
+    cache_read     INTEGER NOT NULL,
+    cache_write_5m INTEGER NOT NULL,
+    cache_write_1h INTEGER NOT NULL,
+    output         INTEGER NOT NULL,
+    reasoning      INTEGER NOT NULL,
+    provenance     TEXT NOT NULL,
+    price          TEXT NOT NULL,        -- prices.id; empty: none
+    cost_pico      INTEGER,              -- NULL: unpriced or unknown
+    currency       TEXT NOT NULL,
+    ttft_us        INTEGER,
+    duration_us    INTEGER,
+    status         INTEGER NOT NULL,
+    outcome        TEXT,
+    reason         TEXT NOT NULL,
+    bound_input    INTEGER NOT NULL,     -- of "opened": tokens set aside
+    bound_output   INTEGER NOT NULL,
+    reserved_pico  INTEGER               -- of "opened": money set aside, in `currency`; NULL: no limit in money
+) STRICT;
+
+-- One entry of each kind and ordinal per call: look-ups, and twice is once.
+CREATE UNIQUE INDEX entries_once ON entries (call, kind, ordinal);
+
+CREATE TRIGGER entries_are_never_changed BEFORE UPDATE ON entries
+BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
+
+CREATE TRIGGER entries_are_never_removed BEFORE DELETE ON entries
+BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
+
+CREATE TABLE hourly (
+    hour INTEGER NOT NULL,
+    {", ".join(f"{name} TEXT NOT NULL" for name in HOURLY_KEYS[1:])},
+    {", ".join(f"{name} INTEGER NOT NULL" for name in HOURLY_SUMS)},
+    PRIMARY KEY ({", ".join(HOURLY_KEYS)})
+) STRICT, WITHOUT ROWID;
+
+-- What calls opened in a window have cost, for keys that have a limit of that unit and window.
+CREATE TABLE spent (
+    key         TEXT NOT NULL,
+    unit        TEXT NOT NULL,           -- a currency code, "tokens" or "calls"
+    window      TEXT NOT NULL,           -- "day", "month" or "total"
+    start_us    INTEGER NOT NULL,        -- of the window; 0 for "total"
+    amount_high INTEGER NOT NULL,        -- amount = amount_high * 10**12 + amount_low
+    amount_low  INTEGER NOT NULL,
+    PRIMARY KEY (key, unit, window, start_us)
+) STRICT, WITHOUT ROWID;
+"""
+
+#: Version reached -> statements that lead to it from the one before.
+MIGRATIONS: dict[int, str] = {1: _V1}
+
+
+def read_version(connection: sqlite3.Connection) -> int:
+    """The schema version of an open file; 0 for an empty one. Raises LedgerError when it is not a ledger."""
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        return 0
+    if "meta" not in tables:
+        raise LedgerError("the file is an SQLite database, but not a ledger of tokenweir")
+    row = connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()
+    if row is None or not isinstance(row[0], int):
+        raise LedgerError("the ledger's file does not name its schema version; restore it from a backup")
+    return int(row[0])
+
+
+def check_version(connection: sqlite3.Connection) -> None:
+    """For readers. Raises LedgerError unless the file has exactly the version this program knows."""
+    version = read_version(connection)
+    if version > SCHEMA_VERSION:
+        raise LedgerError(_newer(version))
+    if version < SCHEMA_VERSION:
+        raise LedgerError(
+            f"the ledger has schema version {version}, this program reads {SCHEMA_VERSION}; "
+            "start `weir up` once to migrate it"
+        )
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: dict[int, str] | None = None) -> int:
+    """Bring the file to the newest version, with a backup beside it first; the version it had.
+
+    The connection is in autocommit mode. Each step is one transaction. Raises LedgerError for a newer file.
+    """
+    steps = MIGRATIONS if migrations is None else migrations
+    newest = max(steps)
+    version = read_version(connection)
+    if version > newest:
+        raise LedgerError(_newer(version))
+    if 0 < version < newest:
+        back_up(connection, path.with_name(f"{path.name}.v{version}.backup"))
+    for step in range(version + 1, newest + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{steps[step]}\n"
+            f"INSERT OR REPLACE INTO meta VALUES ('schema_version', {step});\nCOMMIT;"
+        )
+    return version
+
+
+def back_up(
+    connection: sqlite3.Connection, target: Path, connect: Callable[[str], sqlite3.Connection] = sqlite3.connect
+) -> None:
+    """A consistent copy of the whole file at `target`, replaced only once it is complete."""
+    unfinished = target.with_name(f"{target.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    copy = connect(str(unfinished))
+    try:
+        connection.backup(copy)
+    finally:
+        copy.close()
+    unfinished.replace(target)
+
+
+def _newer(version: int) -> str:
+    return (
+        f"the ledger has schema version {version}, which is newer than this program ({SCHEMA_VERSION}); "
+        "upgrade tokenweir, nothing was changed"
+    )
