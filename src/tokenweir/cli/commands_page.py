@@ -30,7 +30,7 @@ Fields are only added, never renamed or removed. Money is exact decimal strings 
 | `weir ledger verify --json` | `{"ok": true, "entries": …}` |
 | `weir models --json`, `weir prices show --json` | `{"models": [{"model", "aliases", "deployments": […]}]}` |
 | `weir doctor --json` | `{"ok", "findings": [{"check", "state", "text", "advice"}]}` |
-"""  # noqa: E501 - a table has one line for each row
+"""
 
 
 def commands_markdown() -> str:

@@ -30,7 +30,7 @@ machine, then providers in the order of the catalog. `upstream/model` asks for o
 A secret is `env:NAME` (a variable of the environment) or `file:PATH` (a file; white space around is dropped).
 It is looked up when it is used, and never printed or logged. A secret in the file itself works, with a warning.
 A variable that a setting names and that is not set is an error.
-"""  # noqa: E501 - the page has wider lines than the code
+"""
 
 _TITLES = {
     "server": "`[server]`: address, processes and what they take on",

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tokenweir.catalog.pricing import apply, cost, price_at
-from tokenweir.core.usage import NO_USAGE, Provenance, Usage
+from tokenweir.core.usage import Provenance, Usage
 from tokenweir.gateway.config import DeploymentConfig
 from tokenweir.gateway.upstream import Fault, Upstream, UpstreamConnection
 from tokenweir.ledger.entries import Outcome
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_PLAIN_ANSWER_BYTES = 128 * 1024 * 1024
 
 #: A status of the upstream that says nothing about the request itself: another deployment may well answer.
-FAILS_OVER = frozenset({401, 402, 403, 404, 408, 409, 425, 429, *range(500, 600)})
+FAILS_OVER = frozenset((401, 402, 403, 404, 408, 409, 425, 429, *range(500, 600)))
 
 #: How the end of an attempt is recorded when the upstream did not answer at all.
 OUTCOME_OF_FAULT = {
@@ -47,13 +47,16 @@ class Attempt:
         "ordinal",
         "parts",
         "sent",
+        "served_model",
         "size",
         "status",
         "ttft_us",
         "upstream",
     )
 
-    def __init__(self, call: "Call", id: bytes, ordinal: int, deployment: DeploymentConfig, upstream: Upstream) -> None:
+    def __init__(
+        self, call: "Call", id: bytes, ordinal: int, deployment: DeploymentConfig, upstream: Upstream
+    ) -> None:
         self.call = call
         self.id = id
         self.ordinal = ordinal
@@ -63,6 +66,7 @@ class Attempt:
         self.connection: UpstreamConnection | None = None
         self.sent = False  # bytes may have reached the upstream: it may have cost something
         self.status = 0
+        self.served_model = ""
         self.ttft_us: int | None = None
         self.lines = b""  # header lines of the answer that travel on
         self.meter: ChatStreamMeter | None = None
@@ -153,5 +157,3 @@ class Attempt:
         moment_us = self.begun_us if price.priced_at == "start" else self.call.clock.now_us()
         applied = apply(price, usage.prompt, moment_us)
         return applied, None if usage.provenance is Provenance.UNKNOWN else cost(applied, usage)
-
-

@@ -71,5 +71,3 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelConfig, ...]
     limits: Limits = Limits()
     cors_origins: tuple[str, ...] = ()  # exact origins, or "*"
-
-

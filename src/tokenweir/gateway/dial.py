@@ -34,7 +34,9 @@ async def dial(
         )
         return connection
     tunnel = await _tunnel(loop, config)
-    _, connection = await loop.create_connection(factory, sock=tunnel, ssl=tls, server_hostname=server_hostname)
+    _, connection = await loop.create_connection(
+        factory, sock=tunnel, ssl=tls, server_hostname=server_hostname
+    )
     return connection
 
 

@@ -9,7 +9,16 @@ import httptools
 from tokenweir.gateway.config import Limits
 from tokenweir.ledger.messages import KeyRecord
 from tokenweir.protocol.http import FORWARDED_TO_UPSTREAM, LAST_CHUNK, chunk, continue_head, status_line
-from tokenweir.protocol.problems import Problem, chat_error
+from tokenweir.protocol.problems import (
+    Problem,
+    bad_request,
+    body_too_large,
+    chat_error,
+    headers_too_large,
+    overloaded,
+    problem_lines,
+    request_timeout,
+)
 
 HIGH_WATER_BYTES = 256 * 1024
 #: After an early refusal the rest of a body is read and thrown away for this long, since a connection closed on

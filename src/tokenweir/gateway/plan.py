@@ -99,5 +99,3 @@ def _largest(
 ) -> int | None:
     values = [read(d) for d in deployments]
     return None if None in values else max((v for v in values if v is not None), default=None)
-
-

@@ -117,7 +117,9 @@ class UpstreamConnection(asyncio.Protocol):
             return
         allowed_s = config.between_bytes_timeout_s if self.got_bytes else config.first_byte_timeout_s
         if self.ticks > allowed_s * ticks_per_s:
-            self._fail(Fault.STALLED if self.got_bytes else Fault.TIMEOUT, f"nothing came for {allowed_s:g} s")
+            self._fail(
+                Fault.STALLED if self.got_bytes else Fault.TIMEOUT, f"nothing came for {allowed_s:g} s"
+            )
 
     # --- asyncio.Protocol
 
@@ -213,7 +215,9 @@ class Upstream:
         self._ticks_per_s = ticks_per_s
         self._pool: PoolState[UpstreamConnection, AnswerSink] = PoolState(config.max_connections)
         self._connecting: set[asyncio.Task[None]] = set()
-        self._wanted: dict[AnswerSink, None] = {}  # waiting or being connected for; a cancelled one is taken out
+        self._wanted: dict[
+            AnswerSink, None
+        ] = {}  # waiting or being connected for; a cancelled one is taken out
         self._tls = tls_context(config) if config.scheme == "https" else None
         self.retired = False
 
@@ -276,7 +280,9 @@ class Upstream:
             async with asyncio.timeout(self.config.connect_timeout_s):
                 connection = await dial(self._loop, self.config, self._tls, lambda: UpstreamConnection(self))
         except TimeoutError:
-            self._refused(sink, Fault.CONNECT_TIMEOUT, f"no connection within {self.config.connect_timeout_s:g} s")
+            self._refused(
+                sink, Fault.CONNECT_TIMEOUT, f"no connection within {self.config.connect_timeout_s:g} s"
+            )
         except (OSError, ssl.SSLError, ValueError) as error:
             self._refused(sink, Fault.CONNECT, describe(error))
         else:

@@ -14,7 +14,9 @@ class Kind(StrEnum):
     REFUSED = "refused"  # a limit or a rule said no; nothing went upstream
     CHECKPOINT = "checkpoint"  # how far a long stream has come; superseded by what closes the call
     ATTEMPT = "attempt"  # an attempt that was followed by another, with its own usage and cost
-    SETTLED = "settled"  # the last attempt and the end of the call; durable before the last byte to the client
+    SETTLED = (
+        "settled"  # the last attempt and the end of the call; durable before the last byte to the client
+    )
     LATE = "late"  # what a call cost beyond what its settlement said, learned afterwards
 
 

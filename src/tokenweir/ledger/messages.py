@@ -146,7 +146,15 @@ class ReadCounters(msgspec.Struct, frozen=True, array_like=True, tag="read_count
 
 
 Operation = (
-    Hello | OpenCall | Checkpoint | CloseAttempt | DefinePrice | CreateKey | RevokeKey | Counters | ReadCounters
+    Hello
+    | OpenCall
+    | Checkpoint
+    | CloseAttempt
+    | DefinePrice
+    | CreateKey
+    | RevokeKey
+    | Counters
+    | ReadCounters
 )
 
 # --- writer -> worker -------------------------------------------------------------------------------------

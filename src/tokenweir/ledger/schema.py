@@ -224,7 +224,9 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: dict[int, st
 
 
 def back_up(
-    connection: sqlite3.Connection, target: Path, connect: Callable[[str], sqlite3.Connection] = sqlite3.connect
+    connection: sqlite3.Connection,
+    target: Path,
+    connect: Callable[[str], sqlite3.Connection] = sqlite3.connect,
 ) -> None:
     """A consistent copy of the whole file at `target`, replaced only once it is complete."""
     unfinished = target.with_name(f"{target.name}.unfinished")

@@ -50,9 +50,7 @@ def status_line(status: int) -> bytes:
     return STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
 
 
-def request_prefix(
-    method: str, target: str, authority: str, headers: tuple[tuple[str, str], ...]
-) -> bytes:
+def request_prefix(method: str, target: str, authority: str, headers: tuple[tuple[str, str], ...]) -> bytes:
     """The part of an upstream request's head that is the same for every call. Raises ValueError on CR, LF or NUL."""
     lines = [f"{method} {target} HTTP/1.1", f"host: {authority}"]
     lines += [f"{name.lower()}: {value}" for name, value in headers]

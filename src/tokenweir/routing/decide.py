@@ -21,7 +21,9 @@ def decide(candidates: tuple[Candidate, ...], now_us: int) -> Decision:
     """As configured, with those that failed a moment ago last: they are still tried when nothing else is left."""
     if len(candidates) == 1:
         return Decision((candidates[0].deployment,), ("only one",))
-    ranked = sorted(candidates, key=lambda c: c.cooling_until_us > now_us)  # stable: keeps the configured order
+    ranked = sorted(
+        candidates, key=lambda c: c.cooling_until_us > now_us
+    )  # stable: keeps the configured order
     return Decision(
         tuple(c.deployment for c in ranked),
         tuple("failed a moment ago" if c.cooling_until_us > now_us else "as configured" for c in ranked),

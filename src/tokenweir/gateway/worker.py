@@ -1,0 +1,197 @@
+"""A worker's process: the event loop, what it serves now, and the calls under way."""
+
+import asyncio
+import hashlib
+import os
+import signal
+import socket
+from email.utils import formatdate
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from tokenweir.core.clock import Clock
+from tokenweir.core.ids import IdSource
+from tokenweir.gateway.call import ENDPOINTS, Call
+from tokenweir.gateway.config import GatewayConfig, UpstreamConfig
+from tokenweir.gateway.inbound import ClientConnection, Request
+from tokenweir.gateway.metrics import Counters
+from tokenweir.gateway.pages import PAGES
+from tokenweir.gateway.plan import Plan
+from tokenweir.gateway.upstream import Upstream
+from tokenweir.ledger.frames import FrameReader
+from tokenweir.ledger.link import SocketLedgerLink
+from tokenweir.ledger.schema import SOCKET_NAME
+from tokenweir.protocol import problems
+from tokenweir.protocol.problems import Problem
+
+TICKS_PER_S = 4.0
+#: After the last call of a drain, how long its settlement may take to become durable.
+LAST_SETTLEMENTS_S = 5.0
+_OPEN_PATHS = frozenset({b"/healthz", b"/readyz"})
+
+
+class Worker:
+    """What the connections, the calls and the pages share."""
+
+    ticks_per_s = TICKS_PER_S
+
+    def __init__(self, config: GatewayConfig, link_path: Path, worker: str, clock: Clock) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.clock = clock
+        self.ids = IdSource(clock.now_us, os.urandom)
+        self.plan = Plan(config)
+        self.limits = config.limits
+        self.link = SocketLedgerLink(self.loop, link_path, worker, lambda: tuple(self.calls))
+        self.connections: set[ClientConnection] = set()
+        self.calls: dict[bytes, Call] = {}
+        self.cooling: dict[str, int] = {}  # deployment -> steady µs until which it is tried last
+        self.counters = Counters()
+        self.draining = False
+        self.date_line = b""
+        self._upstreams: dict[UpstreamConfig, Upstream] = {}
+        self._ticks = 0
+
+    def upstream(self, config: UpstreamConfig) -> Upstream:
+        """The connections to an upstream. Known by all of its settings: changed ones are another upstream."""
+        known = self._upstreams.get(config)
+        if known is None:
+            known = self._upstreams[config] = Upstream(config, self.loop, TICKS_PER_S)
+        return known
+
+    def reload(self, config: GatewayConfig) -> None:
+        """Serve this from now on. Calls under way end as they began."""
+        self.plan, self.limits = Plan(config), config.limits
+        for gone in set(self._upstreams) - set(config.upstreams):
+            self._upstreams.pop(gone).retire()
+
+    def cors_lines(self, origin: bytes) -> bytes:
+        """Header lines that let a page of an allowed origin read the answer."""
+        allowed = self.plan.config.cors_origins
+        if not origin or not ("*" in allowed or origin.decode("latin-1") in allowed):
+            return b""
+        return (
+            b"access-control-allow-origin: %b\r\nvary: origin\r\n"
+            b"access-control-allow-headers: authorization, content-type, x-api-key\r\n"
+            b"access-control-allow-methods: GET, POST, OPTIONS\r\naccess-control-expose-headers: x-weir-call\r\n"
+            % origin
+        )
+
+    # --- inbound.Service
+
+    def screen(self, request: Request) -> Problem | None:
+        """Path, method and key: what can be refused before a body is read."""
+        if request.method == "OPTIONS" or request.path in _OPEN_PATHS:
+            return None
+        if request.authorization:
+            secret = request.authorization.removeprefix(b"Bearer ").removeprefix(b"bearer ").strip()
+            request.key = self.link.key_by_hash(hashlib.sha256(secret).digest())
+        if not self.link.available:
+            return problems.ledger_unavailable()
+        if request.key is None:
+            return problems.unauthorized()
+        if request.path in ENDPOINTS:
+            return None if request.method == "POST" else problems.method_not_allowed("POST")
+        if request.path in PAGES or request.path.startswith(b"/v1/models/"):
+            return None if request.method in ("GET", "HEAD") else problems.method_not_allowed("GET")
+        return problems.not_found(request.path.decode("latin-1"))
+
+    def serve(self, request: Request, client: ClientConnection) -> Call | None:
+        """Answer a request that passed its screening."""
+        if request.method == "OPTIONS":
+            client.answer(204, self.cors_lines(request.origin), b"")
+            return None
+        if request.path in ENDPOINTS and request.key is not None:
+            call = Call(self, client, request, request.key)
+            call.begin()
+            return call
+        page = PAGES.get(request.path) or PAGES[b"/v1/models/"]
+        page(self, request, client)
+        return None
+
+    # --- time
+
+    def tick(self) -> None:
+        """A few times a second: everything that waits looks at its clock."""
+        self._ticks += 1
+        if self._ticks % int(TICKS_PER_S) == 0 or not self.date_line:
+            self.date_line = f"date: {formatdate(self.clock.now_us() / 1e6, usegmt=True)}\r\n".encode()
+            self.link.push_counters(self.counters.values(len(self.calls), len(self.connections)))
+        for connection in tuple(self.connections):
+            connection.tick()
+        for upstream in tuple(self._upstreams.values()):
+            upstream.tick()
+        for call in tuple(self.calls.values()):
+            call.tick()
+
+    async def drain(self) -> None:
+        """Take nothing new, let what runs end within the set time, cut the rest, and see it settled."""
+        self.draining = True
+        for connection in tuple(self.connections):
+            connection.drain()
+        await self._until_quiet(self.limits.drain_timeout_s)
+        for connection in tuple(self.connections):
+            connection.cut()
+        await self._until_quiet(LAST_SETTLEMENTS_S)
+        self.link.close()
+
+    async def _until_quiet(self, within_s: float) -> None:
+        for _ in range(int(within_s * 50)):
+            if not self.calls and not self.link.undelivered:
+                return
+            await asyncio.sleep(0.02)
+
+
+def run_worker(
+    config: GatewayConfig,
+    *,
+    listen: socket.socket,
+    data_dir: Path,
+    worker: str,
+    control: socket.socket,
+    clock: Clock,
+) -> None:
+    """Serve on `listen` until SIGTERM; `control` brings new configurations."""
+    uvloop.run(_run(config, listen, data_dir, worker, control, clock))
+
+
+async def _run(
+    config: GatewayConfig,
+    listen: socket.socket,
+    data_dir: Path,
+    name: str,
+    control: socket.socket,
+    clock: Clock,
+) -> None:
+    loop = asyncio.get_running_loop()
+    worker = Worker(config, data_dir / SOCKET_NAME, f"{name}-{os.getpid()}", clock)
+    worker.tick()
+    worker.link.connect()
+    server = await loop.create_server(lambda: ClientConnection(worker), sock=listen, backlog=4096)
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # the supervisor reads the settings and tells us
+    frames, decoder = FrameReader(), msgspec.msgpack.Decoder(GatewayConfig)
+
+    def told() -> None:
+        data = control.recv(1 << 20)
+        if not data:
+            loop.remove_reader(control.fileno())
+            ended.set()  # the supervisor is gone
+        for body in frames.feed(data):
+            worker.reload(decoder.decode(body))
+
+    loop.add_reader(control.fileno(), told)
+    ticking = loop.create_task(_tick(worker))
+    await ended.wait()
+    server.close()
+    await worker.drain()
+    ticking.cancel()
+
+
+async def _tick(worker: Worker) -> None:
+    while True:
+        await asyncio.sleep(1 / TICKS_PER_S)
+        worker.tick()

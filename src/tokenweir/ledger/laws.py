@@ -1,0 +1,229 @@
+"""What may be opened: limits, reservations and what has been spent. Pure; the writer alone holds one.
+
+For every limit of a key and every window, `spent + reserved <= amount` holds at all times. A call belongs to the window
+it was opened in: its reservation and its cost count there, also when it ends after the window has turned.
+A calendar clock that steps back never re-opens a window that has turned.
+"""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from tokenweir.core.usage import Usage
+from tokenweir.ledger.messages import KeyRecord, Limit, LimitState, OpenCall, OpenResult
+
+#: A call is refused rather than cut to fewer tokens of output than this (or than it asked for, if that is less).
+LEAST_OUTPUT = 16
+
+_COUNTED_UNITS = frozenset({"tokens", "calls"})
+
+
+def window_start_us(window: str, at_us: int) -> int:
+    """When the window that holds `at_us` began; 0 for "total". Windows are UTC."""
+    if window == "total":
+        return 0
+    moment = datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(hour=0, minute=0, second=0)
+    if window == "month":
+        moment = moment.replace(day=1)
+    return int(moment.timestamp()) * 1_000_000
+
+
+def renews_at_us(window: str, start_us: int) -> int | None:
+    """When the window that began at `start_us` ends; None: never."""
+    if window == "total":
+        return None
+    start = datetime.fromtimestamp(start_us // 1_000_000, UTC)
+    if window == "day":
+        return start_us + 86_400_000_000
+    following = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+    return int(following.timestamp()) * 1_000_000
+
+
+class Window(msgspec.Struct):
+    """What one limit holds in one window, in the limit's unit."""
+
+    start_us: int
+    spent: int = 0
+    reserved: int = 0
+
+
+class Share(msgspec.Struct, frozen=True):
+    """What a call has set aside of one limit."""
+
+    limit: Limit
+    window: Window
+    amount: int
+
+
+class Open(msgspec.Struct):
+    """A call under way."""
+
+    key: str
+    opened_us: int
+    model: str
+    account: str
+    run: str
+    dialect: str
+    output_tokens: int
+    shares: tuple[Share, ...] = ()
+
+
+class LedgerState:
+    """Keys, the windows of their limits, and the calls under way."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, KeyRecord] = {}
+        self.open_calls: dict[bytes, Open] = {}
+        self._windows: dict[tuple[str, str, str], Window] = {}
+
+    def set_key(self, key: KeyRecord) -> None:
+        """Add a key, or replace what is known of it."""
+        self.keys[key.id] = key
+
+    def load_spent(self, key: str, unit: str, window: str, start_us: int, amount: int) -> None:
+        """At the start: what has been spent of a limit in its latest window."""
+        known = self._windows.get((key, unit, window))
+        if known is None or start_us >= known.start_us:
+            self._windows[key, unit, window] = Window(start_us, amount)
+
+    def decide_open(self, asked: OpenCall) -> OpenResult:
+        """Reserve for a call, or say why not. Asked again about an open call, it answers as it did."""
+        known = self.open_calls.get(asked.call)
+        if known is not None:
+            return OpenResult(asked.seq, known.output_tokens)
+        key = self.keys.get(asked.key)
+        if key is None or key.revoked_us is not None:
+            return OpenResult(asked.seq, 0, "key_revoked")
+        granted = asked.output_tokens
+        for limit in key.limits:
+            refused = _cannot_bound(limit, asked)
+            if refused:
+                return OpenResult(asked.seq, 0, refused, self._state_of(key.id, limit, asked.at_us))
+            granted = min(granted, self._fits(key.id, limit, asked))
+            if granted < min(asked.output_tokens, LEAST_OUTPUT):
+                return OpenResult(asked.seq, 0, "limit", self._state_of(key.id, limit, asked.at_us))
+        self._reserve(key, asked, granted)
+        return OpenResult(asked.seq, granted)
+
+    def restore(self, call: bytes, record: Open, tokens: int, currency: str, pico: int) -> None:
+        """At the start: a call that was open when the writer ended, with what it had set aside.
+
+        `tokens` is its bound of input and output; `pico` of `currency` its bound in money.
+        """
+        key = self.keys.get(record.key)
+        shares = []
+        for limit in key.limits if key is not None else ():
+            window = self._window(record.key, limit, record.opened_us)
+            amount = {"tokens": tokens, "calls": 1, currency: pico}.get(limit.unit, 0)
+            window.reserved += amount
+            shares.append(Share(limit, window, amount))
+        record.shares = tuple(shares)
+        self.open_calls[call] = record
+
+    def reserved_money(self, call: bytes) -> tuple[str, int | None]:
+        """What an open call has set aside in money: currency and pico; ("", None) without such a limit."""
+        record = self.open_calls[call]
+        money = [share for share in record.shares if share.limit.unit not in _COUNTED_UNITS]
+        if not money:
+            return "", None
+        dearest = max(money, key=lambda share: share.amount)
+        return dearest.limit.unit, dearest.amount
+
+    def spend(
+        self, call: bytes, usage: Usage, cost_pico: int | None, currency: str
+    ) -> tuple[tuple[Limit, int, int], ...]:
+        """Count an entry of an open call: (limit, start of its window, amount) for each limit that it counts in."""
+        record = self.open_calls.get(call)
+        if record is None:
+            return ()
+        counted = []
+        for share in record.shares:
+            amount = usage.total if share.limit.unit == "tokens" else 0
+            if share.limit.unit == currency:
+                amount = cost_pico or 0
+            if amount:
+                share.window.spent += amount
+                counted.append((share.limit, share.window.start_us, amount))
+        return tuple(counted)
+
+    def close(self, call: bytes) -> tuple[tuple[Limit, int, int], ...]:
+        """End a call: its reservation is free again, and it counts as a call where calls are limited."""
+        record = self.open_calls.pop(call, None)
+        if record is None:
+            return ()
+        counted = []
+        for share in record.shares:
+            share.window.reserved -= share.amount
+            if share.limit.unit == "calls":
+                share.window.spent += 1
+                counted.append((share.limit, share.window.start_us, 1))
+        return tuple(counted)
+
+    def undo_open(self, call: bytes) -> None:
+        """The open could not be written: as if it had never been asked for."""
+        record = self.open_calls.pop(call, None)
+        for share in record.shares if record is not None else ():
+            share.window.reserved -= share.amount
+
+    # --- one limit
+
+    def _window(self, key: str, limit: Limit, at_us: int) -> Window:
+        start_us = window_start_us(limit.window, at_us)
+        name = (key, limit.unit, limit.window)
+        window = self._windows.get(name)
+        if window is None or start_us > window.start_us:
+            window = self._windows[name] = Window(start_us)
+        return window
+
+    def _fits(self, key: str, limit: Limit, asked: OpenCall) -> int:
+        """How many tokens of output this limit leaves room for; -1 when not even the input fits."""
+        window = self._window(key, limit, asked.at_us)
+        left = limit.amount - window.spent - window.reserved
+        if limit.unit == "calls":
+            return asked.output_tokens if left >= 1 else -1
+        input_amount, per_token = _bound(limit, asked)
+        left -= input_amount
+        if left < 0:
+            return -1
+        return asked.output_tokens if per_token == 0 else min(asked.output_tokens, left // per_token)
+
+    def _reserve(self, key: KeyRecord, asked: OpenCall, granted: int) -> None:
+        shares = []
+        for limit in key.limits:
+            window = self._window(key.id, limit, asked.at_us)
+            input_amount, per_token = _bound(limit, asked)
+            amount = 1 if limit.unit == "calls" else input_amount + per_token * granted
+            window.reserved += amount
+            shares.append(Share(limit, window, amount))
+        self.open_calls[asked.call] = Open(
+            asked.key,
+            asked.at_us,
+            asked.model,
+            asked.account,
+            asked.run,
+            asked.dialect,
+            granted,
+            tuple(shares),
+        )
+
+    def _state_of(self, key: str, limit: Limit, at_us: int) -> LimitState:
+        window = self._window(key, limit, at_us)
+        return LimitState(limit, window.spent, window.reserved, renews_at_us(limit.window, window.start_us))
+
+
+def _cannot_bound(limit: Limit, asked: OpenCall) -> str:
+    """Why a limit in money cannot hold for this call: a price that is unknown or in another currency."""
+    if limit.unit in _COUNTED_UNITS:
+        return ""
+    if asked.unpriced:
+        return "unpriced"
+    foreign = any(b.currency != limit.unit and (b.input_pico or b.output_pico) for b in asked.bounds)
+    return "currency" if foreign else ""
+
+
+def _bound(limit: Limit, asked: OpenCall) -> tuple[int, int]:
+    """What the input sets aside of a limit, and each token of output."""
+    if limit.unit == "tokens":
+        return asked.input_tokens, 1
+    matching = [b for b in asked.bounds if b.currency == limit.unit]
+    return max((b.input_pico for b in matching), default=0), max((b.output_pico for b in matching), default=0)

@@ -1,0 +1,231 @@
+"""The writer's process: one Unix socket, one SQLite file, one commit for all who wait.
+
+The loop is single-threaded and the commit blocks it on purpose: while the disk works, operations gather in the
+sockets' buffers, and the next commit takes all of them.
+"""
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+
+from tokenweir.core.clock import Clock
+from tokenweir.core.errors import LedgerBusyError, LedgerError, WireError
+from tokenweir.ledger.frames import FrameReader, frame, socket_address
+from tokenweir.ledger.journal import Journal
+from tokenweir.ledger.messages import (
+    CloseAttempt,
+    Committed,
+    Counters,
+    CountersResult,
+    CreateKey,
+    Hello,
+    Keys,
+    OpenCall,
+    OpenResult,
+    Operation,
+    ReadCounters,
+    RevokeKey,
+    Unavailable,
+)
+from tokenweir.ledger.schema import LOCK_NAME, SOCKET_NAME
+from tokenweir.ledger.store import Store
+
+#: How long the calls of a lost worker wait to be claimed by it, and those found at the start.
+WORKER_GRACE_S = 2.0
+START_GRACE_S = 5.0
+#: How long after a failed commit the next one is tried.
+RETRY_S = 0.5
+
+
+def take_lock(data_dir: Path) -> int:
+    """A descriptor that holds the writer's lock of this directory. Raises LedgerBusyError or LedgerError."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LedgerError(f"{data_dir} cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+        os.close(lock)
+        raise LedgerBusyError(
+            f"the ledger in {data_dir} is being written by process {holder or '?'}"
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    return lock
+
+
+class Connection(asyncio.Protocol):
+    """A worker, or a command that changes a key."""
+
+    def __init__(self, writer: "Writer") -> None:
+        self._writer = writer
+        self._frames = FrameReader()
+        self._transport: asyncio.Transport | None = None
+        self.calls: set[bytes] = set()  # open ones that this worker answers for
+        self.counters: dict[str, float] = {}
+        self.last_seq = 0
+        self.results: list[OpenResult] = []
+        self.wants_keys = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._writer.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for body in self._frames.feed(data):
+                self._writer.take(self, self._writer.decoder.decode(body))
+        except (WireError, msgspec.MsgspecError) as error:
+            print(f"ledger: a connection sent what is no operation: {error}", file=sys.stderr)
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._writer.lost(self)
+
+    def send(self, message: msgspec.Struct) -> None:
+        """Answer. Answers are small and few beside operations, so they have no bound of their own."""
+        if self._transport is not None:
+            self._transport.write(frame(message))
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+class Writer:
+    """Gathers operations of all connections and commits them together."""
+
+    def __init__(self, journal: Journal, loop: asyncio.AbstractEventLoop) -> None:
+        self.journal = journal
+        self.connections: set[Connection] = set()
+        self.decoder: msgspec.msgpack.Decoder[Operation] = msgspec.msgpack.Decoder(Operation)
+        self._loop = loop
+        self._scheduled = False
+        self._touched: dict[Connection, None] = {}
+        orphans = journal.open_calls
+        if orphans:
+            loop.call_later(START_GRACE_S, self._interrupt, orphans)
+
+    def take(self, connection: Connection, operation: Operation) -> None:
+        """One operation of one connection."""
+        match operation:
+            case Hello(open_calls=open_calls):
+                connection.calls.update(open_calls)
+                connection.wants_keys = True
+                connection.send(self._keys())
+            case Counters(values=values):
+                connection.counters = values
+            case ReadCounters(seq=seq):
+                connection.send(CountersResult(seq, self._summed()))
+            case _:
+                self._apply(connection, operation)
+
+    def lost(self, connection: Connection) -> None:
+        """A connection is gone. Its calls wait a little for their worker to come back."""
+        self.connections.discard(connection)
+        self._touched.pop(connection, None)
+        if connection.calls:
+            self._loop.call_later(WORKER_GRACE_S, self._interrupt, list(connection.calls))
+
+    def flush(self) -> None:
+        """Commit what has gathered, then answer all who wait."""
+        self._scheduled = False
+        try:
+            self.journal.commit()
+        except LedgerError as error:
+            print(f"ledger: {error}; trying again", file=sys.stderr, flush=True)
+            for connection in self._touched:
+                if connection.results:
+                    connection.send(Unavailable(tuple(r.seq for r in connection.results), str(error)))
+                    connection.results.clear()
+            self._scheduled = True
+            self._loop.call_later(RETRY_S, self.flush)
+            return
+        for connection in self._touched:
+            connection.send(Committed(connection.last_seq, tuple(connection.results)))
+            connection.results.clear()
+        self._touched.clear()
+        if self.journal.keys_changed:
+            self.journal.keys_changed = False
+            for connection in self.connections:
+                if connection.wants_keys:
+                    connection.send(self._keys())
+
+    def _apply(self, connection: Connection, operation: Operation) -> None:
+        assert not isinstance(operation, Hello | Counters | ReadCounters)
+        result = self.journal.apply(operation)
+        connection.last_seq = operation.seq
+        self._touched[connection] = None
+        if result is not None:
+            connection.results.append(result)
+            if not result.refused and isinstance(operation, OpenCall):
+                connection.calls.add(operation.call)
+        elif isinstance(operation, CloseAttempt) and operation.final:
+            connection.calls.discard(operation.call)
+        elif isinstance(operation, CreateKey | RevokeKey):
+            self.journal.keys_changed = True
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self.flush)
+
+    def _interrupt(self, calls: list[bytes]) -> None:
+        claimed = set().union(*(c.calls for c in self.connections)) if self.connections else set()
+        self.journal.interrupt([call for call in calls if call not in claimed])
+        self.flush()
+
+    def _keys(self) -> Keys:
+        return Keys(tuple(k for k in self.journal.state.keys.values() if k.revoked_us is None))
+
+    def _summed(self) -> dict[str, float]:
+        total: dict[str, float] = {}
+        for connection in self.connections:
+            for name, value in connection.counters.items():
+                total[name] = total.get(name, 0) + value
+        return total
+
+
+def serve(data_dir: Path, clock: Clock, *, durability: str = "fsync") -> None:
+    """Be the writer of this directory until SIGTERM. Raises LedgerError."""
+    lock = take_lock(data_dir)
+    try:
+        import uvloop
+
+        uvloop.run(_serve(data_dir, clock, durability))
+    finally:
+        os.close(lock)
+
+
+async def _serve(data_dir: Path, clock: Clock, durability: str) -> None:
+    loop = asyncio.get_running_loop()
+    store = Store(data_dir, durability)
+    writer = Writer(Journal(store, clock), loop)
+    path = data_dir / SOCKET_NAME
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listening.setblocking(False)
+    with socket_address(path) as address:
+        listening.bind(address)
+    path.chmod(0o600)
+    server = await loop.create_unix_server(lambda: Connection(writer), sock=listening)
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    await ended.wait()
+    server.close()
+    writer.flush()
+    for connection in tuple(writer.connections):
+        connection.close()
+    path.unlink(missing_ok=True)
+    store.close()

@@ -1,0 +1,123 @@
+"""Requests of the chat dialect: read as little as metering needs, change as little as the upstream needs."""
+
+import msgspec
+
+from tokenweir.core.errors import WireError
+
+MOST_CHOICES = 128
+_OUTPUT_NAMES = ("max_completion_tokens", "max_tokens")
+_MEDIA = (b'"image_url"', b'"input_audio"', b'"video_url"', b'"file"')
+
+
+class BadRequest(WireError):  # named after the status it becomes
+    """A request that cannot be served as it is; `status` is 400 or 422."""
+
+    def __init__(self, message: str, param: str | None = None, status: int = 400) -> None:
+        super().__init__(message)
+        self.param = param
+        self.status = status
+
+
+class ChatRequest(msgspec.Struct, frozen=True):
+    """What the gateway needs to know of a request."""
+
+    model: str
+    stream: bool = False
+    include_usage: bool = False
+    max_output: int | None = None  # tokens, for each choice
+    n: int = 1
+    has_media: bool = False
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Body(msgspec.Struct):
+    model: str
+    messages: msgspec.Raw
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Body)
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def parse_chat(body: bytes) -> ChatRequest:
+    """Raises BadRequest. The messages are skipped, not decoded."""
+    found = decode(body, _DECODER)
+    if not found.model:
+        raise BadRequest("`model` is empty.", "model")
+    if not bytes(found.messages).startswith(b"["):
+        raise BadRequest("`messages` must be a list.", "messages", 422)
+    for name in _OUTPUT_NAMES:
+        value = getattr(found, name)
+        if value is not None and not 1 <= value <= 2**31:
+            raise BadRequest(f"`{name}` must be a positive number of tokens.", name, 422)
+    if found.n is not None and not 1 <= found.n <= MOST_CHOICES:
+        raise BadRequest(f"`n` must be between 1 and {MOST_CHOICES}.", "n", 422)
+    asked = [v for v in (found.max_completion_tokens, found.max_tokens) if v is not None]
+    return ChatRequest(
+        model=found.model,
+        stream=bool(found.stream),
+        include_usage=bool(found.stream_options and found.stream_options.include_usage),
+        max_output=min(asked) if asked else None,
+        n=found.n or 1,
+        has_media=any(mark in body for mark in _MEDIA),
+    )
+
+
+def rewrite_chat(
+    body: bytes, request: ChatRequest, *, model: str, ask_usage: bool, max_output: int | None
+) -> bytes:
+    """`body` as the upstream shall get it; the same object where nothing has to change.
+
+    Every other member keeps its bytes. A name that stands twice is written once, as it was read: what the upstream
+    serves must be what was metered.
+    """
+    add_usage = ask_usage and not request.include_usage
+    if model == request.model and not add_usage and max_output is None and not _repeats(body):
+        return body
+    members = _MEMBERS.decode(body)
+    members["model"] = msgspec.Raw(msgspec.json.encode(model))
+    if add_usage:
+        known = members.get("stream_options")
+        options = _MEMBERS.decode(known) if known is not None and bytes(known) != b"null" else {}
+        options["include_usage"] = msgspec.Raw(b"true")
+        members["stream_options"] = msgspec.Raw(msgspec.json.encode(options))
+    if max_output is not None:
+        named = [name for name in _OUTPUT_NAMES if bytes(members.get(name, b"null")) != b"null"] or [
+            "max_tokens"
+        ]
+        for name in named:
+            members[name] = msgspec.Raw(b"%d" % max_output)
+    return msgspec.json.encode(members)
+
+
+def decode(body: bytes, decoder: msgspec.json.Decoder[_Body]) -> _Body:
+    """A narrow decode. Raises BadRequest with a sentence and, where msgspec names it, the member."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        message = str(error)
+        name = (
+            message.partition("`$.")[2].partition("`")[0] or message.partition("field `")[2].partition("`")[0]
+        )
+        status = 400 if "missing required" in message or not name else 422
+        raise BadRequest(f"The request is not as it should be: {message}.", name or None, status) from None
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"The body is not JSON: {error}.") from None
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
+
+
+def _repeats(body: bytes) -> bool:
+    """Whether a name that matters may stand twice at the top; a nested one is taken for it, which costs only time."""
+    return (
+        any(body.count(name) > 1 for name in (b'"model"', b'"stream"', b'"max_tokens"', b'"n"'))
+        or b"\\u" in body
+    )

@@ -1,0 +1,120 @@
+"""What a client is told when its call cannot be served, in the shape of its dialect."""
+
+import msgspec
+
+_STREAM_ENCODER = msgspec.json.Encoder()
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A refusal: HTTP status, OpenAI's type and code, and a sentence that says what to do."""
+
+    status: int
+    type: str
+    code: str
+    message: str
+    param: str | None = None
+    retry_after_s: int | None = None
+    should_retry: bool | None = None
+
+
+def bad_request(message: str, param: str | None = None, status: int = 400) -> Problem:
+    """The request itself is wrong."""
+    return Problem(status, "invalid_request_error", "invalid_request", message, param)
+
+
+def body_too_large(max_bytes: int) -> Problem:
+    """413."""
+    return bad_request(f"The request's body is larger than {max_bytes} bytes.", status=413)
+
+
+def headers_too_large(max_bytes: int) -> Problem:
+    """431."""
+    return bad_request(f"The request's headers are larger than {max_bytes} bytes.", status=431)
+
+
+def request_timeout(message: str) -> Problem:
+    """408."""
+    return bad_request(message, status=408)
+
+
+def not_found(path: str) -> Problem:
+    """404 of a path."""
+    return Problem(
+        404,
+        "invalid_request_error",
+        "not_found",
+        f"There is nothing at {path[:200]!r}. Paths begin with /v1/.",
+    )
+
+
+def method_not_allowed(allowed: str) -> Problem:
+    """405."""
+    return bad_request(f"This path takes {allowed}.", status=405)
+
+
+def model_not_found(name: str, nearest: list[str]) -> Problem:
+    """404 of a model, with the names that come nearest."""
+    hint = f" Did you mean {', '.join(nearest)}?" if nearest else " GET /v1/models lists those there are."
+    return Problem(
+        404, "invalid_request_error", "model_not_found", f"There is no model {name[:200]!r}.{hint}", "model"
+    )
+
+
+def unauthorized() -> Problem:
+    """401."""
+    message = "The key is missing, unknown or revoked. Send `Authorization: Bearer sk-weir-…`; `weir keys create` makes one."
+    return Problem(401, "invalid_request_error", "invalid_api_key", message)
+
+
+def budget_exceeded(message: str) -> Problem:
+    """402: agents that are told so stop at once, where 429 makes some of them try for minutes."""
+    return Problem(402, "insufficient_quota", "insufficient_quota", message, should_retry=False)
+
+
+def not_priced(message: str) -> Problem:
+    """403: a limit in money cannot hold for a call whose cost cannot be bounded."""
+    return Problem(403, "invalid_request_error", "limit_cannot_hold", message, "model", should_retry=False)
+
+
+def overloaded(detail: str) -> Problem:
+    """503: full for the moment."""
+    return Problem(
+        503, "server_error", "overloaded", f"The gateway is full: {detail}. Try again.", retry_after_s=1
+    )
+
+
+def ledger_unavailable() -> Problem:
+    """503: nothing is sent upstream that could not be metered."""
+    message = "The ledger cannot be written at the moment, so nothing was sent upstream. Try again."
+    return Problem(503, "server_error", "ledger_unavailable", message, retry_after_s=1)
+
+
+def upstream_failed(message: str) -> Problem:
+    """502."""
+    return Problem(502, "server_error", "upstream_failed", message)
+
+
+def upstream_timeout(message: str) -> Problem:
+    """504."""
+    return Problem(504, "server_error", "upstream_timeout", message)
+
+
+def problem_lines(problem: Problem) -> bytes:
+    """Header lines of a problem's answer."""
+    lines = b"content-type: application/json\r\n"
+    if problem.retry_after_s is not None:
+        lines += b"retry-after: %d\r\n" % problem.retry_after_s
+    if problem.should_retry is not None:
+        lines += b"x-should-retry: %b\r\n" % (b"true" if problem.should_retry else b"false")
+    return lines
+
+
+def chat_error(problem: Problem) -> bytes:
+    """The body of a problem's answer, in OpenAI's shape."""
+    error = {"message": problem.message, "type": problem.type, "param": problem.param, "code": problem.code}
+    return msgspec.json.encode({"error": error})
+
+
+def stream_error(problem: Problem) -> bytes:
+    """An event that ends a stream that broke."""
+    return b"data: " + chat_error(problem) + b"\n\n"
