@@ -124,8 +124,8 @@ class ClientConnection(asyncio.Protocol):
 
     # --- asyncio.Protocol
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    # uvloop's transports have the methods of asyncio.Transport without deriving from it.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
         transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
         connections = self._service.connections

@@ -165,8 +165,8 @@ class SocketLedgerLink(asyncio.Protocol):
 
     # --- asyncio.Protocol
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    # uvloop's transports have the methods of asyncio.Transport without deriving from it.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._frames = FrameReader()
         transport.write(frame(Hello(self._worker, self._open_calls())))
         transport.write(b"".join(data for _, data, _ in self._undelivered))

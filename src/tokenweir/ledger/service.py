@@ -76,8 +76,8 @@ class Connection(asyncio.Protocol):
         self.results: list[OpenResult] = []
         self.wants_keys = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    # uvloop's transports have the methods of asyncio.Transport without deriving from it.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
         self._writer.connections.add(self)
 

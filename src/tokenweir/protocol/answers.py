@@ -10,6 +10,9 @@ from tokenweir.protocol.usage import read_usage
 BYTES_PER_TOKEN = 3.5
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 class ChatAnswer(msgspec.Struct, frozen=True):
     """What metering needs of a whole answer."""
 
@@ -19,12 +22,12 @@ class ChatAnswer(msgspec.Struct, frozen=True):
 
 
 class _Choice(msgspec.Struct):
-    usage: msgspec.Raw | None = None  # Kimi
+    usage: msgspec.Raw = _NULL  # Kimi
 
 
 class _Body(msgspec.Struct):
     model: object = None
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = _NULL
     choices: list[_Choice] | None = None
 
 
