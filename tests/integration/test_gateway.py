@@ -1,0 +1,224 @@
+"""The whole gateway in processes of its own, before a simulated upstream: what comes out and what stands in the ledger."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from tokenweir.ledger.verify import verify
+from tokenweir.ledger.views import open_reader
+
+DEADLINE_S = 30.0
+
+
+def wait_for(ready, what: str):  # type: ignore[no-untyped-def]
+    """The first true value of `ready()`, polled; fails after the deadline."""
+    end = time.monotonic() + DEADLINE_S
+    while time.monotonic() < end:
+        value = ready()
+        if value:
+            return value
+        time.sleep(0.01)  # a process of its own can only be polled
+    raise AssertionError(f"{what} did not happen within {DEADLINE_S:g} s")
+
+
+class Gateway:
+    """`weir up` over one simulated upstream."""
+
+    def __init__(self, directory: Path, upstream: str, port: int) -> None:
+        self.data, self.port = directory / "data", port
+        self.config = directory / "weir.toml"
+        self.config.write_text(
+            f'[server]\nport = {port}\n[local]\nenabled = false\n[[upstream]]\nname = "sim"\nkind = "openai"\n'
+            f'url = "{upstream}"\n[[upstream]]\nname = "dead"\nkind = "openai"\nurl = "http://127.0.0.1:1/v1"\n'
+            '[[model]]\nname = "m"\ndeployments = ["dead/x", "sim/ok"]\n'
+            'price = { input = 4.0, cache_read = 1.0, output = 16.0, currency = "CNY" }\n'
+        )
+        self.key = ""
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        log = (self.config.parent / "up.log").open("a+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tokenweir.cli.main", "up", "--config", str(self.config), "--data", str(self.data)],
+            stdout=log, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        wait_for(self._is_ready, "ready")
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.request("GET", "/readyz")[0] == 200
+        except OSError:
+            return False
+
+    def weir(self, *arguments: str) -> str:
+        command = [sys.executable, "-m", "tokenweir.cli.main", *arguments, "--data", str(self.data)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def request(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, str], bytes]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
+        try:
+            headers = {"Authorization": f"Bearer {self.key}"}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def chat(self, **more: object) -> tuple[int, dict[str, str], bytes]:
+        body = {"model": "m", "messages": [{"role": "user", "content": "hello there"}], **more}
+        return self.request("POST", "/v1/chat/completions", body)
+
+    def kill_all(self) -> None:
+        """kill -9 of the supervisor; the kernel kills its children with it."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        wait_for(self._port_is_free, "the end of the workers")
+
+    def _port_is_free(self) -> bool:
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", self.port)) != 0
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(DEADLINE_S)
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[str]:
+    command = [sys.executable, "-m", "tokenweir.engines.simulated", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    yield process.stdout.readline().strip()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, upstream: str) -> Iterator[Gateway]:
+    gateway = Gateway(tmp_path, upstream, free_port())
+    gateway.start()
+    gateway.key = json.loads(gateway.weir("keys", "create", "--name", "test", "--json"))["key"]
+    wait_for(lambda: gateway.request("GET", "/v1/models")[0] == 200, "the key's arrival")
+    yield gateway
+    if gateway.process is not None and gateway.process.poll() is None:
+        gateway.stop()
+
+
+def test_a_plain_call_is_answered_and_metered_exactly(gateway: Gateway) -> None:
+    status, headers, body = gateway.chat()
+    usage = json.loads(body)["usage"]
+    row = json.loads(gateway.weir("calls", "--json").splitlines()[0])
+    assert status == 200
+    assert row["call"] == headers["x-weir-call"]
+    assert row["tokens"]["input"] == usage["prompt_tokens"] == 3
+    assert row["tokens"]["output"] == usage["completion_tokens"] == 8
+    assert row["usage_from"] == "reported"
+    assert row["cost"] == {"CNY": "0.00014"}  # 3 × 4 + 8 × 16 millionths
+    assert row["attempts"] == 2  # the dead deployment came first, unseen
+
+
+def test_a_stream_ends_with_done_and_has_no_usage_chunk_unless_asked_for(gateway: Gateway) -> None:
+    _, _, plain = gateway.chat(stream=True)
+    _, _, asked = gateway.chat(stream=True, stream_options={"include_usage": True})
+    assert plain.endswith(b"data: [DONE]\n\n") and asked.endswith(b"data: [DONE]\n\n")
+    assert b'"usage"' not in plain
+    assert asked.count(b'"completion_tokens":8') == 1
+    usage = json.loads(gateway.weir("usage", "--by", "model", "--json"))["rows"][0]
+    assert (usage["calls"], usage["tokens"]["input"], usage["tokens"]["output"]) == (2, 6, 16)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "word"),
+    [
+        ({"model": "mm", "messages": []}, 404, b"Did you mean m?"),
+        ({"messages": []}, 400, b"model"),
+        ({"model": "m", "messages": "hello"}, 422, b"list"),
+        ({"model": "m", "messages": [], "max_tokens": 0}, 422, b"max_tokens"),
+    ],
+)
+def test_a_wrong_request_is_told_what_is_wrong(gateway: Gateway, body: object, status: int, word: bytes) -> None:
+    got, _, told = gateway.request("POST", "/v1/chat/completions", body)
+    assert got == status
+    assert word in told
+
+
+def test_a_stranger_is_refused_and_a_revoked_key_at_once(gateway: Gateway) -> None:
+    key = gateway.key
+    gateway.key = "sk-weir-nobody"
+    assert gateway.chat()[0] == 401
+    gateway.key = key
+    gateway.weir("keys", "revoke", "test")
+    wait_for(lambda: gateway.chat()[0] == 401, "the revocation")
+
+
+def test_a_spent_limit_answers_402_with_the_numbers(gateway: Gateway) -> None:
+    gateway.key = json.loads(gateway.weir("keys", "create", "--name", "two", "--limit", "2 calls/day", "--json"))["key"]
+    wait_for(lambda: gateway.request("GET", "/v1/models")[0] == 200, "the key's arrival")
+    statuses = [gateway.chat()[0] for _ in range(3)]
+    status, headers, body = gateway.chat()
+    assert statuses == [200, 200, 402]
+    assert status == 402
+    assert headers["x-should-retry"] == "false"
+    assert b"2 calls per day" in body
+
+
+def test_nothing_finished_is_lost_and_nothing_stands_twice_after_kill_9(gateway: Gateway) -> None:
+    rounds = int(os.environ.get("WEIR_KILL_ROUNDS", "3"))
+    finished: set[str] = set()
+    for number in range(rounds):
+        stop = threading.Event()
+
+        def client(stop: threading.Event = stop) -> None:
+            while not stop.is_set():
+                try:
+                    status, headers, body = gateway.chat(stream=True)
+                except OSError:
+                    return
+                except Exception as error:  # noqa: BLE001  # http.client has many names for a cut connection
+                    assert "Incomplete" in repr(error) or "BadStatus" in repr(error) or "Remote" in repr(error)
+                    return
+                if status == 200 and body.endswith(b"[DONE]\n\n"):
+                    finished.add(headers["x-weir-call"])
+
+        threads = [threading.Thread(target=client) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda before=len(finished), n=number: len(finished) > before + 20 + 7 * n, "some calls")
+        gateway.kill_all()
+        stop.set()
+        for thread in threads:
+            thread.join()
+        gateway.start()
+    wait_for(lambda: verify(gateway.data).open_calls == 0, "the end of interrupted calls")
+    db = open_reader(gateway.data)
+    settled = [bytes(row[0]).hex() for row in db.execute("SELECT call FROM entries WHERE kind = 'settled'")]
+    db.close()
+    assert len(settled) == len(set(settled))
+    assert {call.replace("-", "") for call in finished} <= set(settled)
+    report = verify(gateway.data)
+    assert report.ok, report.problems
+
+
+def test_sigterm_ends_it_cleanly(gateway: Gateway) -> None:
+    assert gateway.chat()[0] == 200
+    assert gateway.stop() == 0
+    assert verify(gateway.data).ok
