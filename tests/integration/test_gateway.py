@@ -155,7 +155,9 @@ def test_a_stream_ends_with_done_and_has_no_usage_chunk_unless_asked_for(gateway
         ({"model": "m", "messages": [], "max_tokens": 0}, 422, b"max_tokens"),
     ],
 )
-def test_a_wrong_request_is_told_what_is_wrong(gateway: Gateway, body: object, status: int, word: bytes) -> None:
+def test_a_wrong_request_is_told_what_is_wrong(
+    gateway: Gateway, body: object, status: int, word: bytes
+) -> None:
     got, _, told = gateway.request("POST", "/v1/chat/completions", body)
     assert got == status
     assert word in told
@@ -171,7 +173,9 @@ def test_a_stranger_is_refused_and_a_revoked_key_at_once(gateway: Gateway) -> No
 
 
 def test_a_spent_limit_answers_402_with_the_numbers(gateway: Gateway) -> None:
-    gateway.key = json.loads(gateway.weir("keys", "create", "--name", "two", "--limit", "2 calls/day", "--json"))["key"]
+    gateway.key = json.loads(
+        gateway.weir("keys", "create", "--name", "two", "--limit", "2 calls/day", "--json")
+    )["key"]
     wait_for(lambda: gateway.request("GET", "/v1/models")[0] == 200, "the key's arrival")
     statuses = [gateway.chat()[0] for _ in range(3)]
     status, headers, body = gateway.chat()
@@ -194,7 +198,9 @@ def test_nothing_finished_is_lost_and_nothing_stands_twice_after_kill_9(gateway:
                 except OSError:
                     return
                 except Exception as error:  # noqa: BLE001  # http.client has many names for a cut connection
-                    assert "Incomplete" in repr(error) or "BadStatus" in repr(error) or "Remote" in repr(error)
+                    assert (
+                        "Incomplete" in repr(error) or "BadStatus" in repr(error) or "Remote" in repr(error)
+                    )
                     return
                 if status == 200 and body.endswith(b"[DONE]\n\n"):
                     finished.add(headers["x-weir-call"])
