@@ -87,80 +87,81 @@ def instead(other: bytes, cut: int = -1) -> Callable[[BaseHTTPRequestHandler, by
     return lambda handler, _content: send_content(handler, other, cut=cut)
 
 
+class HubHandler(BaseHTTPRequestHandler):
+    """Answers for the hub that a subclass names."""
+
+    hub: Hub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        self.hub.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
+        parts = urlsplit(self.path)
+        path, query = unquote(parts.path), parse_qs(parts.query)
+        if path.startswith("/cdn/"):
+            self.send_file(path.removeprefix("/cdn/"))
+        elif self.hub.token and self.headers.get("Authorization") != f"Bearer {self.hub.token}":
+            _answer(self, 401, b"who are you?")
+        elif path == "/api/models/own/repo/tree/main":
+            self.list_hf(int(query.get("cursor", ["0"])[0]))
+        elif path == "/api/v1/models/own/repo/repo/files":
+            self.list_modelscope()
+        elif path.startswith("/own/repo/resolve/main/"):
+            self.redirect(path.removeprefix("/own/repo/resolve/main/"))
+        elif path == "/api/v1/models/own/repo/repo":
+            self.redirect(query["FilePath"][0])
+        else:
+            _answer(self, 404, b"nothing here")
+
+    def list_hf(self, start: int) -> None:
+        paths = sorted(self.hub.files)
+        entries: list[dict[str, object]] = [{"type": "directory", "path": "folder", "oid": "0", "size": 0}]
+        for path in paths[start : start + self.hub.page_size]:
+            entry: dict[str, object] = {"type": "file", "path": path, "size": len(self.hub.files[path])}
+            if self.hub.hash_of(path):
+                entry["lfs"] = {
+                    "oid": self.hub.hash_of(path),
+                    "size": len(self.hub.files[path]),
+                    "pointerSize": 134,
+                }
+            entries.append(entry)
+        headers = {}
+        if start + self.hub.page_size < len(paths):
+            # As a mirror does: the link names the original's host.
+            headers["Link"] = (
+                "<https://huggingface.invalid/api/models/own/repo/tree/main?recursive=true&cursor="
+                f'{start + self.hub.page_size}>; rel="next"'
+            )
+        _answer(self, 200, json.dumps(entries).encode(), **headers)
+
+    def list_modelscope(self) -> None:
+        files: list[dict[str, object]] = [{"Type": "tree", "Path": "folder", "Name": "folder", "Size": 0}]
+        files += [
+            {"Type": "blob", "Path": path, "Name": path, "Size": len(data), "Sha256": self.hub.hash_of(path)}
+            for path, data in sorted(self.hub.files.items())
+        ]
+        _answer(self, 200, json.dumps({"Code": 200, "Success": True, "Data": {"Files": files}}).encode())
+
+    def redirect(self, path: str) -> None:
+        if path not in self.hub.files:
+            _answer(self, 404, b"no file")
+            return
+        headers = {"Location": f"{self.hub.content_origin or self.hub.origin}/cdn/{path}"}
+        if self.hub.linked_etag:
+            headers["X-Linked-Etag"] = f'"{hashlib.sha256(self.hub.files[path]).hexdigest()}"'
+        _answer(self, 302, b"", **headers)
+
+    def send_file(self, path: str) -> None:
+        fault = self.hub.faults.popleft() if self.hub.faults else send_content
+        fault(self, self.hub.files[path])
+
+
 @contextmanager
 def serving(hub: Hub) -> Iterator[str]:
     """Run the hub; gives its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_arguments: object) -> None:
-            """Say nothing."""
-
-        def do_GET(self) -> None:
-            hub.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
-            parts = urlsplit(self.path)
-            path, query = unquote(parts.path), parse_qs(parts.query)
-            if path.startswith("/cdn/"):
-                self.send_file(path.removeprefix("/cdn/"))
-            elif hub.token and self.headers.get("Authorization") != f"Bearer {hub.token}":
-                _answer(self, 401, b"who are you?")
-            elif path == "/api/models/own/repo/tree/main":
-                self.list_hf(int(query.get("cursor", ["0"])[0]))
-            elif path == "/api/v1/models/own/repo/repo/files":
-                self.list_modelscope()
-            elif path.startswith("/own/repo/resolve/main/"):
-                self.redirect(path.removeprefix("/own/repo/resolve/main/"))
-            elif path == "/api/v1/models/own/repo/repo":
-                self.redirect(query["FilePath"][0])
-            else:
-                _answer(self, 404, b"nothing here")
-
-        def list_hf(self, start: int) -> None:
-            paths = sorted(hub.files)
-            entries: list[dict[str, object]] = [
-                {"type": "directory", "path": "folder", "oid": "0", "size": 0}
-            ]
-            for path in paths[start : start + hub.page_size]:
-                entry: dict[str, object] = {"type": "file", "path": path, "size": len(hub.files[path])}
-                if hub.hash_of(path):
-                    entry["lfs"] = {
-                        "oid": hub.hash_of(path),
-                        "size": len(hub.files[path]),
-                        "pointerSize": 134,
-                    }
-                entries.append(entry)
-            headers = {}
-            if start + hub.page_size < len(paths):
-                # As a mirror does: the link names the original's host.
-                headers["Link"] = (
-                    "<https://huggingface.invalid/api/models/own/repo/tree/main?recursive=true&cursor="
-                    f'{start + hub.page_size}>; rel="next"'
-                )
-            _answer(self, 200, json.dumps(entries).encode(), **headers)
-
-        def list_modelscope(self) -> None:
-            files: list[dict[str, object]] = [{"Type": "tree", "Path": "folder", "Name": "folder", "Size": 0}]
-            files += [
-                {"Type": "blob", "Path": path, "Name": path, "Size": len(data), "Sha256": hub.hash_of(path)}
-                for path, data in sorted(hub.files.items())
-            ]
-            _answer(self, 200, json.dumps({"Code": 200, "Success": True, "Data": {"Files": files}}).encode())
-
-        def redirect(self, path: str) -> None:
-            if path not in hub.files:
-                _answer(self, 404, b"no file")
-                return
-            headers = {"Location": f"{hub.content_origin or hub.origin}/cdn/{path}"}
-            if hub.linked_etag:
-                headers["X-Linked-Etag"] = f'"{hashlib.sha256(hub.files[path]).hexdigest()}"'
-            _answer(self, 302, b"", **headers)
-
-        def send_file(self, path: str) -> None:
-            fault = hub.faults.popleft() if hub.faults else send_content
-            fault(self, hub.files[path])
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (HubHandler,), {"hub": hub}))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

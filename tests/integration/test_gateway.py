@@ -208,7 +208,8 @@ def test_nothing_finished_is_lost_and_nothing_stands_twice_after_kill_9(gateway:
         threads = [threading.Thread(target=client) for _ in range(20)]
         for thread in threads:
             thread.start()
-        wait_for(lambda before=len(finished), n=number: len(finished) > before + 20 + 7 * n, "some calls")
+        enough = len(finished) + 20 + 7 * number
+        wait_for(lambda enough=enough: len(finished) > enough, "some calls")
         gateway.kill_all()
         stop.set()
         for thread in threads:

@@ -8,12 +8,23 @@ from collections.abc import Iterator
 import pytest
 
 from tokenweir.cli.local import Local
+from tokenweir.cli.resolve import KnownProvider, Offer
 from tokenweir.cli.resolve_kinds import KINDS
 from tokenweir.cli.settings import LocalSettings, Settings, UpstreamSettings
-from tokenweir.cli.sources import EmptyBook, found_engines, resolve_now
+from tokenweir.cli.sources import found_engines, resolve_now
 from tokenweir.engines.discovery import USUAL
 
 NO_LOCAL = Settings(local=LocalSettings(enabled=False))
+
+
+class EmptyBook:
+    """A catalog without providers."""
+
+    def providers(self) -> tuple[KnownProvider, ...]:
+        return ()
+
+    def offers(self, _provider: str) -> tuple[Offer, ...]:
+        return ()
 
 
 def test_every_kind_that_can_be_found_can_be_configured() -> None:

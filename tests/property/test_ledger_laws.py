@@ -78,7 +78,7 @@ class Laws(RuleBasedStateMachine):
     def no_limit_is_passed(self) -> None:
         for (_, unit, window), held in self.state._windows.items():
             amount = next(lim.amount for lim in LIMITS if (lim.unit, lim.window) == (unit, window))
-            assert 0 <= held.reserved
+            assert held.reserved >= 0
             assert held.spent + held.reserved <= amount
 
     @invariant()

@@ -13,7 +13,7 @@ from tokenweir.core.money import format_per_mtok, pico_per_token
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
 
 TOKENS = st.integers(0, 10**7)
-USAGES = st.builds(Usage, **{name: TOKENS for name in TOKEN_CLASSES})
+USAGES = st.builds(Usage, **dict.fromkeys(TOKEN_CLASSES, TOKENS))
 RATE = st.integers(0, 10**9)
 RATES = st.builds(
     Rates, input=RATE, output=RATE, cache_read=RATE | st.none(), cache_write_5m=RATE | st.none(),

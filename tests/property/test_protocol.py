@@ -1,5 +1,7 @@
 """The wire: however bytes are cut, the same comes out; whatever comes in, nothing crashes."""
 
+import itertools
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -30,7 +32,7 @@ STREAM = (
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     borders = [0, *sorted(p % (len(data) + 1) for p in places), len(data)]
-    return [data[a:b] for a, b in zip(borders, borders[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(borders)]
 
 
 @given(st.lists(st.tuples(LINES, ENDS), max_size=6), st.lists(st.integers(0, 500), max_size=6))

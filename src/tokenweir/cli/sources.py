@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from tokenweir.catalog import providers
+from tokenweir.catalog.build import CatalogHost, CatalogModel
 from tokenweir.cli.local import Local, local_models
 from tokenweir.cli.resolve import Book, Engine, KnownProvider, Offer, Resolved, resolve
 from tokenweir.cli.resolve_kinds import KINDS
@@ -15,21 +17,36 @@ from tokenweir.engines.files import present_model, resolve_model
 
 #: Below the data directory: models that were downloaded.
 MODELS_NAME = "models"
+#: Variables that hold a provider's key beside those that models.dev names.
+KEYS_BESIDES = {"moonshotai-cn": ("KIMI_API_KEY",), "moonshotai": ("KIMI_API_KEY",)}
 
 
-class EmptyBook:
-    """A catalog without providers: what the settings and this machine have is served all the same."""
+class CatalogBook:
+    """The shipped catalog as `resolve` asks it. Read only once a provider's key or an upstream asks for it."""
 
     def providers(self) -> tuple[KnownProvider, ...]:
-        return ()
+        return tuple(
+            KnownProvider(id=h.id, url=h.url, key_variables=(*h.key_variables, *KEYS_BESIDES.get(h.id, ())))
+            for h in providers.hosts()
+        )
 
-    def offers(self, _provider: str) -> tuple[Offer, ...]:
-        return ()
+    def offers(self, provider: str) -> tuple[Offer, ...]:
+        host = providers.host(provider)
+        return () if host is None else tuple(_offer(host, model) for model in host.models)
+
+
+def _offer(host: CatalogHost, model: CatalogModel) -> Offer:
+    return Offer(
+        model=model.id,
+        prices=providers.prices(host.id, model),
+        context=model.context or None,
+        max_output=model.output or None,
+    )
 
 
 def catalog_book(_directory: Path) -> Book:
     """The catalog as `resolve` asks it."""
-    return EmptyBook()
+    return CatalogBook()
 
 
 def found_engines(settings: Settings) -> tuple[Engine, ...]:
