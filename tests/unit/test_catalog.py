@@ -29,9 +29,17 @@ def test_every_shipped_host_has_an_address_a_key_and_models() -> None:
 
 
 def test_every_shipped_price_can_be_reserved_for() -> None:
-    priced = [p for h in providers.hosts() for m in h.models for p in [providers.prices(h.id, m)] if p]
+    priced = {
+        (h.id, m.id): prices
+        for h in providers.hosts()
+        for m in h.models
+        if (prices := providers.prices(h.id, m))
+    }
+    zero = [
+        model for (_, model), prices in priced.items() if not any(max(i, o) for _, i, o in dearest(prices))
+    ]
     assert len(priced) > 500
-    assert all(amount > 0 for price in priced for _, *amounts in dearest(price) for amount in amounts[:1])
+    assert all(model.endswith(":free") for model in zero)
 
 
 def test_a_price_keeps_every_decimal() -> None:
