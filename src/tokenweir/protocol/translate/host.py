@@ -1,0 +1,25 @@
+"""What a host takes and how it likes to be told: data of the catalog, never branches in code.
+
+Parameters belong to the host, not to the model: one model behind two hosts wants two of these.
+"""
+
+import msgspec
+
+from tokenweir.protocol.translate.form import NULL
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    """The differences of one host in one dialect. The defaults are the dialect's own reference behaviour."""
+
+    rejects: frozenset[str] = (
+        frozenset()
+    )  # top-level members of a request that it refuses: they are dropped, and named
+    output_name: str = "max_tokens"  # chat: or "max_completion_tokens"
+    thinking_on: msgspec.Raw = NULL  # JSON object whose members switch thinking on; null: it has no switch
+    thinking_off: msgspec.Raw = NULL
+    thinking_budget: str = ""  # member that takes the budget in tokens; "": none
+    effort_name: str = ""  # member that takes the effort ("reasoning_effort"); "": none
+    efforts: tuple[str, ...] = ()  # those it knows, from least to most; empty: any
+    reasoning_name: str = "reasoning_content"  # chat: member in which reasoning goes back to the model
+    takes_schema: bool = True  # chat: response_format of type json_schema
+    max_output: int | None = None  # tokens: more is clamped, and named
