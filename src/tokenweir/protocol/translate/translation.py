@@ -1,0 +1,118 @@
+"""A client of one dialect before an upstream of another: requests one way, answers the other, through the middle form."""
+
+import msgspec
+
+from tokenweir.core.usage import Usage
+from tokenweir.protocol.translate.answer import (
+    Answer,
+    Delta,
+    Ended,
+    Event,
+    Failed,
+    Failure,
+    Finished,
+    Started,
+    SummaryDelta,
+    Unplaced,
+    Used,
+)
+from tokenweir.protocol.translate.dialects import Dialect
+from tokenweir.protocol.translate.form import Request, Written
+from tokenweir.protocol.translate.host import Host
+
+
+class Translation:
+    """One call's way between two dialects. Pure: the same bytes in give the same bytes out."""
+
+    def __init__(self, client: Dialect, upstream: Dialect, host: Host, body: bytes) -> None:
+        """Reads the client's request. Raises BadRequest."""
+        self._client = client
+        self._upstream = upstream
+        self._host = host
+        self._request: Request = client.read_request(body)
+
+    def request(self, *, model: str, max_output: int | None) -> Written:
+        """The request for the upstream under its own name of the model, with at most `max_output` tokens of output."""
+        request = msgspec.structs.replace(self._request, model=model, include_usage=self._request.stream)
+        if max_output is not None:
+            request = msgspec.structs.replace(request, max_output=max_output)
+        written = self._upstream.write_request(request, self._host)
+        return Written(written.body, tuple(dict.fromkeys(self._request.unplaced + written.dropped)))
+
+    def answer(self, body: bytes) -> tuple[bytes, Answer]:
+        """A whole answer for the client, and what it says. Raises WireError where it is none."""
+        answer = self._upstream.read_answer(body)
+        return self._client.write_answer(answer, self._request), answer
+
+    def failure(self, status: int, body: bytes) -> bytes:
+        """An answer whose status is an error, in the client's dialect."""
+        failure = self._upstream.read_failure(status, body)
+        return self._client.write_failure(msgspec.structs.replace(failure, status=status))
+
+    def stream(self) -> "TranslatedStream":
+        """The way of a streamed answer."""
+        return TranslatedStream(self._upstream, self._client, self._request)
+
+
+class TranslatedStream:
+    """Feed it the upstream's bytes; pass on what it returns; ask it at the end. A meter like those that pass bytes on.
+
+    The events that end a stream are held back: the client gets them once the settlement is durable.
+    """
+
+    def __init__(self, upstream: Dialect, client: Dialect, request: Request) -> None:
+        self._reader = upstream.reader()
+        self._writer = client.writer(request)
+        self._held: list[Event] = []
+        self.usage: Usage | None = None
+        self.counted = 0  # pieces that bore tokens
+        self.error: str | None = None
+        self.finished = False
+        self.model = ""
+        self.unplaced: dict[str, None] = {}
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What may go to the client now."""
+        return self._writer.write(self._take(self._reader.feed(chunk)))
+
+    def tail(self) -> bytes:
+        """What was held back: the end of the stream, whole or cut."""
+        late = self._take(self._reader.end())
+        held, self._held = self._held, []
+        return self._writer.write(late + held)
+
+    def broken(self, failure: Failure) -> bytes:
+        """What ends a stream that broke, in the client's dialect: never a silent end."""
+        self._held = []
+        return self._writer.write([Failed(failure)])
+
+    def _take(self, events: list[Event]) -> list[Event]:
+        """Note what events tell; those that may go on now."""
+        passed: list[Event] = []
+        for event in events:
+            if self._held:
+                self._held.append(event)
+                continue
+            match event:
+                case Started(model=model):
+                    self.model = model[:200]
+                case Delta(text=text) | SummaryDelta(text=text) if text:
+                    self.counted += 1
+                case Used(usage=usage):
+                    self.usage = usage
+                case Finished():
+                    self.finished = True
+                case Failed():
+                    self.error = "the upstream reported an error"
+                    self._held.append(event)
+                    continue
+                case Ended():
+                    self.finished = True
+                    self._held.append(event)
+                    continue
+                case Unplaced(name=name):
+                    self.unplaced[name] = None
+                case _:
+                    pass
+            passed.append(event)
+        return passed
