@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tokenweir.cli.local import Local
-from tokenweir.cli.resolve import KnownProvider, Offer
+from tokenweir.cli.offers import KnownProvider, Offer
 from tokenweir.cli.resolve_kinds import KINDS
 from tokenweir.cli.settings import LocalSettings, Settings, UpstreamSettings
 from tokenweir.cli.sources import found_engines, resolve_now
@@ -19,6 +19,8 @@ NO_LOCAL = Settings(local=LocalSettings(enabled=False))
 
 class EmptyBook:
     """A catalog without providers."""
+
+    note = ""
 
     def providers(self) -> tuple[KnownProvider, ...]:
         return ()

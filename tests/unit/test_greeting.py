@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tokenweir.cli.greeting import greet
 from tokenweir.cli.new_key import make_key
-from tokenweir.cli.resolve import Resolved, Source
+from tokenweir.cli.offers import Resolved, Source
 from tokenweir.gateway.config import GatewayConfig, ModelConfig
 
 MODELS = (ModelConfig(name="kimi-k2", deployments=()), ModelConfig(name="abacus", deployments=()))

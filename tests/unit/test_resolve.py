@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from tokenweir.catalog.price import Bracket, Price, Rates
+from tokenweir.cli.offers import Engine, KnownProvider, Offer, Resolved
 from tokenweir.cli.proxy import proxy_for
-from tokenweir.cli.resolve import LOCAL_PRICE_REF, Engine, KnownProvider, Offer, Resolved, resolve
+from tokenweir.cli.resolve import resolve
+from tokenweir.cli.resolve_upstreams import LOCAL_PRICE_REF
 from tokenweir.cli.settings_file import load_settings
 from tokenweir.core.errors import SettingsError
 from tokenweir.gateway.config import DeploymentConfig
@@ -18,6 +20,8 @@ def price(rate: int, currency: str = "CNY") -> Price:
 
 class SmallBook:
     """Three providers, two of which share a variable."""
+
+    note = ""
 
     def providers(self) -> tuple[KnownProvider, ...]:
         return (

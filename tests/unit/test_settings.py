@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from tokenweir.cli.secrets import Secret
-from tokenweir.cli.settings import LIMITS, REQUIRED, Settings, data_dir, settings_table
+from tokenweir.cli.settings import LIMITS, Settings, data_dir
 from tokenweir.cli.settings_file import load_settings
 from tokenweir.cli.settings_page import settings_markdown
+from tokenweir.cli.settings_table import REQUIRED, settings_table
 from tokenweir.core.errors import SettingsError
 from tokenweir.gateway.config import Limits
 

@@ -19,7 +19,7 @@ class Rates(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Bracket(msgspec.Struct, frozen=True):
-    """Rates for a whole call whose prompt has more than `above` tokens (A12 of the wire facts: not marginal)."""
+    """Rates for a whole call whose prompt has more than `above` tokens; not marginal, as Qwen prices (LiteLLM's price map)."""
 
     above: int
     rates: Rates

@@ -42,9 +42,15 @@ def price_at(prices: Sequence[Price], at_us: int) -> Price | None:
     return found
 
 
+def from_now_on(prices: Sequence[Price], now_us: int) -> tuple[Price, ...]:
+    """The price in force and those to come; `prices` is sorted by `valid_from_us`."""
+    past = [price for price in prices if price.valid_from_us <= now_us]
+    return (*past[-1:], *prices[len(past) :])
+
+
 def apply(price: Price, prompt_tokens: int, at_us: int) -> AppliedPrice:
     """The rates for a call with that many tokens of prompt, at the moment its vendor prices it."""
-    window = _window(price, at_us) if price.windows else -1
+    window = window_at(price, at_us) if price.windows else -1
     brackets = price.brackets if window < 0 else price.windows[window].brackets
     chosen = 0
     for number, bracket in enumerate(brackets):
@@ -98,7 +104,7 @@ def _all_brackets(price: Price) -> tuple[Bracket, ...]:
     return price.brackets + tuple(b for window in price.windows for b in window.brackets)
 
 
-def _window(price: Price, at_us: int) -> int:
+def window_at(price: Price, at_us: int) -> int:
     """The index of the day window that holds a moment; -1 where none does."""
     local = datetime.fromtimestamp(at_us // 1_000_000, UTC).astimezone(ZoneInfo(price.time_zone))
     minute = local.hour * 60 + local.minute

@@ -1,81 +1,71 @@
 """What is known of providers: addresses, the variables of their keys, models and dated prices."""
 
-import gzip
-from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 
 import msgspec
 
-from tokenweir.catalog.build import CatalogData, CatalogHost, CatalogModel, CatalogRates
-from tokenweir.catalog.price import Bracket, DayWindow, Price, Rates
-from tokenweir.core.money import pico_per_token
+from tokenweir.catalog.build import unpack
+from tokenweir.catalog.hosts import CatalogData, CatalogHost, CatalogModel, moment_us
+from tokenweir.catalog.price import Price
+from tokenweir.catalog.vendor import VendorPrice, brackets_of, price_of, vendor_prices
 
-_WEEKDAYS = (0, 1, 2, 3, 4)
-#: DeepSeek prices by the time of day in Beijing since this moment: the listed price in these hours, half of it else.
-_DEEPSEEK_SINCE_US = int(datetime(2026, 8, 16, 16, tzinfo=UTC).timestamp()) * 1_000_000
-_DEEPSEEK_PEAKS = ((9 * 60, 12 * 60), (14 * 60, 18 * 60))
+
+class Catalog:
+    """What models.dev lists, with what the vendors themselves publish over it."""
+
+    def __init__(self, data: CatalogData, vendor: tuple[VendorPrice, ...]) -> None:
+        self.data = data
+        self._vendor: dict[tuple[str, str], list[VendorPrice]] = {}
+        for price in vendor:
+            for model in price.models:
+                self._vendor.setdefault((price.host, model), []).append(price)
+        self.hosts = tuple(self._host(host) for host in data.hosts)  # in the order of preference
+
+    def _host(self, host: CatalogHost) -> CatalogHost:
+        """With the models that only the vendor's prices name."""
+        listed = {model.id for model in host.models}
+        more = tuple(
+            CatalogModel(model, context=prices[0].context, released=prices[0].since.strftime("%Y-%m-%d"))
+            for (name, model), prices in self._vendor.items()
+            if name == host.id and model not in listed
+        )
+        return msgspec.structs.replace(host, models=(*host.models, *more)) if more else host
+
+    def host(self, name: str) -> CatalogHost | None:
+        """One provider."""
+        return next((host for host in self.hosts if host.id == name), None)
+
+    def prices(self, host: str, model: CatalogModel) -> tuple[Price, ...]:
+        """The dated prices of a model, oldest first; empty: unpriced.
+
+        From the first price on that the vendor itself published, models.dev's counts no more: it has neither
+        brackets by time nor other currencies than USD.
+        """
+        vendor = tuple(price_of(price, model.id) for price in self._vendor.get((host, model.id), ()))
+        listed = self._listed(host, model)
+        return (*(p for p in listed if not vendor or p.valid_from_us < vendor[0].valid_from_us), *vendor)
+
+    def _listed(self, host: str, model: CatalogModel) -> tuple[Price, ...]:
+        dated = [*((step.since, step.rates) for step in model.earlier), (model.since, model.rates)]
+        return tuple(
+            Price(
+                ref=", ".join(filter(None, (self.data.source, since[:10], f"{host}/{model.id}"))),
+                currency="USD",
+                brackets=brackets_of(rates),
+                valid_from_us=moment_us(since),
+            )
+            for since, rates in dated
+            if rates
+        )
 
 
 @cache
 def shipped() -> CatalogData:
     """The catalog that came with this version."""
-    packed = resources.files("tokenweir.catalog").joinpath("data/models.json.gz").read_bytes()
-    return msgspec.json.decode(gzip.decompress(packed), type=CatalogData)
+    return unpack(resources.files("tokenweir.catalog").joinpath("data/models.json.gz").read_bytes())
 
 
-def hosts() -> tuple[CatalogHost, ...]:
-    """Providers in the order in which they are preferred."""
-    return shipped().hosts
-
-
-def host(name: str) -> CatalogHost | None:
-    """One provider."""
-    return next((h for h in hosts() if h.id == name), None)
-
-
-def prices(host_id: str, model: CatalogModel) -> tuple[Price, ...]:
-    """The dated prices of a model, oldest first, in USD as models.dev gives them; empty: unpriced."""
-    if not model.rates:
-        return ()
-    listed = Price(
-        ref=f"{shipped().source} {host_id}/{model.id}",
-        currency="USD",
-        brackets=tuple(Bracket(r.above, _pico(r)) for r in model.rates),
-    )
-    if host_id != "deepseek":
-        return (listed,)
-    return (listed, _by_the_clock(listed))
-
-
-def _pico(rates: CatalogRates) -> Rates:
-    def optional(text: str) -> int | None:
-        return pico_per_token(text) if text else None
-
-    written = optional(rates.cache_write)
-    return Rates(
-        input=pico_per_token(rates.input),
-        output=pico_per_token(rates.output),
-        cache_read=optional(rates.cache_read),
-        cache_write_5m=written,
-        cache_write_1h=written,
-        reasoning=optional(rates.reasoning),
-    )
-
-
-def _by_the_clock(listed: Price) -> Price:
-    peaks = tuple(DayWindow(_WEEKDAYS, start, end, listed.brackets) for start, end in _DEEPSEEK_PEAKS)
-    return msgspec.structs.replace(
-        listed,
-        ref=f"{listed.ref}, by the time of day",
-        brackets=tuple(Bracket(b.above, _half(b.rates)) for b in listed.brackets),
-        valid_from_us=_DEEPSEEK_SINCE_US,
-        windows=peaks,
-        time_zone="Asia/Shanghai",
-    )
-
-
-def _half(rates: Rates) -> Rates:
-    """Half of each rate; rounded up where a pico would have to be cut, so that nothing is booked too low."""
-    halved = {n: None if v is None else -(-v // 2) for n, v in msgspec.structs.asdict(rates).items()}
-    return msgspec.convert(halved, Rates)
+def catalog_of(data: CatalogData) -> Catalog:
+    """The catalog over this data, with the vendors' prices that ship."""
+    return Catalog(data, vendor_prices())

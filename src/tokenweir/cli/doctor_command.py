@@ -13,7 +13,7 @@ import msgspec
 
 from tokenweir.cli import listen, show
 from tokenweir.cli.exits import FAILED, OK
-from tokenweir.cli.resolve import Resolved
+from tokenweir.cli.offers import Resolved
 from tokenweir.cli.running import find_running
 from tokenweir.cli.settings import Settings, data_dir
 from tokenweir.cli.settings_file import load_settings

@@ -1,5 +1,6 @@
 """Exit codes, one table: what scripts may rely on, and what `docs/commands.md` prints."""
 
+from tokenweir.cli.fetch import FetchError
 from tokenweir.cli.listen import ListenError
 from tokenweir.cli.running import AlreadyRunningError
 from tokenweir.core.errors import CatalogError, EngineError, LedgerError, SettingsError, TokenweirError
@@ -17,7 +18,10 @@ EXIT_CODES: tuple[tuple[int, str], ...] = (
     (FAILED, "a check failed: `weir doctor`, `weir ledger verify`, or a process that had to be killed"),
     (USAGE, "the command line is wrong"),
     (SETTINGS, "the settings are wrong: file, environment or flag"),
-    (UNREACHABLE, "no gateway runs on this data directory, or it does not answer"),
+    (
+        UNREACHABLE,
+        "no gateway runs on this data directory, or it (or where prices come from) does not answer",
+    ),
     (LEDGER, "the ledger or its directory cannot be read or written"),
     (RUNNING, "another `weir up` serves this data directory"),
     (PORT, "the address cannot be listened on"),
@@ -29,6 +33,7 @@ EXIT_CODES: tuple[tuple[int, str], ...] = (
 #: The first that fits counts.
 _BY_FAULT: tuple[tuple[type[TokenweirError], int], ...] = (
     (NotReachableError, UNREACHABLE),
+    (FetchError, UNREACHABLE),
     (AlreadyRunningError, RUNNING),
     (ListenError, PORT),
     (SettingsError, SETTINGS),

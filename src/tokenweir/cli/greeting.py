@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from tokenweir.cli.resolve import Resolved, Source
+from tokenweir.cli.offers import Resolved, Source
 
 #: The model that the examples ask: ours if it runs, since it needs no account.
 _PREFERRED = "abacus"

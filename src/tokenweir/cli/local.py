@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from tokenweir.cli.children import STAGE_ENGINES, Child
-from tokenweir.cli.resolve import Engine, Offer
+from tokenweir.cli.offers import Engine, Offer
 from tokenweir.cli.settings import LocalSettings
 from tokenweir.core.errors import EngineError, SettingsError
 from tokenweir.engines.files import model_name

@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
 ledger_app = typer.Typer(help="Check the ledger and copy it out.", no_args_is_help=True)
-prices_app = typer.Typer(help="Show what tokens cost.", no_args_is_help=True)
+prices_app = typer.Typer(help="Show what tokens cost, and refresh it.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(prices_app, name="prices")
@@ -224,14 +224,38 @@ def ledger_export(
 @prices_app.command("show")
 def prices_show(
     model: Annotated[str, typer.Argument(help="A model, or part of its name.")] = "",
+    provider: Annotated[
+        str,
+        typer.Option(metavar="ID", help="A provider of the catalog, served or not, with its past prices."),
+    ] = "",
     config: Config = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Show the prices of what is served."""
-    from tokenweir.cli import models_command
+    """Show the prices of what is served: dated, by class, prompt length and time of day. `*`: applies now."""
+    from tokenweir.cli import prices_command
 
-    models_command.run_prices(os.environ, config, data, model, as_json)
+    if provider:
+        _checked(lambda: prices_command.show_provider(_directory(data, config), provider, model, as_json))
+    else:
+        prices_command.show_served(os.environ, config, data, model, as_json)
+
+
+@prices_app.command("update")
+def prices_update(
+    url: Annotated[
+        str, typer.Option(metavar="URL", help="Get it from here instead of what [prices] url says.")
+    ] = "",
+    config: Config = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Get prices from models.dev, check them, and say what changed; a running gateway takes them at once."""
+    from tokenweir.cli import prices_command
+    from tokenweir.cli.settings_file import load_settings
+
+    settings = load_settings(os.environ, file=config)
+    prices_command.update(_directory(data, config), url or settings.prices.url, os.environ, as_json)
 
 
 @app.command()

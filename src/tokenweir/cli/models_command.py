@@ -1,38 +1,19 @@
-"""`weir models` and `weir prices show`: what would be served now, where, and at what price."""
+"""`weir models`: what would be served now, where, and at what price."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from tokenweir.catalog.price import Bracket, Price
+from tokenweir.catalog.pricing import from_now_on
 from tokenweir.cli import show
-from tokenweir.cli.resolve import Resolved
+from tokenweir.cli.offers import Resolved
+from tokenweir.cli.price_lines import PriceLine, price_lines
 from tokenweir.cli.settings import data_dir
 from tokenweir.cli.settings_file import load_settings
 from tokenweir.cli.sources import catalog_book, present_models, resolve_now
 from tokenweir.cli.system import SystemClock
-from tokenweir.core.money import format_per_mtok
-from tokenweir.core.usage import TOKEN_CLASSES
 from tokenweir.gateway.config import DeploymentConfig
-from tokenweir.ledger.views import iso_time
-
-
-class BracketLine(msgspec.Struct, frozen=True):
-    """Rates of prompts with more than `above` tokens: exact decimals per million tokens, by class."""
-
-    above: int
-    rates: dict[str, str]
-
-
-class PriceLine(msgspec.Struct, frozen=True):
-    """A price that is valid now, or will be. `windows`: how many spans of the day have their own rates."""
-
-    currency: str
-    ref: str
-    valid_from: str | None
-    brackets: tuple[BracketLine, ...]
-    windows: int
 
 
 class DeploymentLine(msgspec.Struct, frozen=True):
@@ -43,6 +24,7 @@ class DeploymentLine(msgspec.Struct, frozen=True):
     prices: tuple[PriceLine, ...]
     context: int | None
     max_output: int | None
+    flags: tuple[str, ...]
 
 
 class ModelLine(msgspec.Struct, frozen=True):
@@ -75,118 +57,79 @@ class ProvidersAnswer(msgspec.Struct, frozen=True):
     providers: tuple[ProviderLine, ...]
 
 
-def model_lines(resolved: Resolved) -> list[ModelLine]:
+def model_lines(resolved: Resolved, now_us: int) -> list[ModelLine]:
     """What is served, in the order of the gateway's list."""
-    deployments = {deployment.name: deployment for deployment in resolved.config.deployments}
+    deployments = {
+        d.name: _deployment_line(d, resolved.flags.get(d.name, ()), now_us)
+        for d in resolved.config.deployments
+    }
     return [
-        ModelLine(
-            model.name, model.aliases, tuple(_deployment_line(deployments[d]) for d in model.deployments)
-        )
+        ModelLine(model.name, model.aliases, tuple(deployments[name] for name in model.deployments))
         for model in resolved.config.models
     ]
 
 
-def _deployment_line(deployment: DeploymentConfig) -> DeploymentLine:
+def _deployment_line(deployment: DeploymentConfig, flags: tuple[str, ...], now_us: int) -> DeploymentLine:
     return DeploymentLine(
-        deployment.name,
-        deployment.upstream,
-        tuple(map(_price_line, current_prices(deployment.prices, SystemClock().now_us()))),
-        deployment.context,
-        deployment.max_output,
+        deployment=deployment.name,
+        upstream=deployment.upstream,
+        prices=price_lines(from_now_on(deployment.prices, now_us), now_us),
+        context=deployment.context,
+        max_output=deployment.max_output,
+        flags=flags,
     )
 
 
-def current_prices(prices: tuple[Price, ...], now_us: int) -> tuple[Price, ...]:
-    """The price that is valid now and those to come; `prices` is sorted by `valid_from_us`."""
-    past = [price for price in prices if price.valid_from_us <= now_us]
-    return (*past[-1:], *(price for price in prices if price.valid_from_us > now_us))
-
-
-def _price_line(price: Price) -> PriceLine:
-    valid_from = iso_time(price.valid_from_us) if price.valid_from_us else None
-    brackets = tuple(BracketLine(b.above, rates_of(b)) for b in price.brackets)
-    return PriceLine(price.currency, price.ref, valid_from, brackets, len(price.windows))
-
-
-def rates_of(bracket: Bracket) -> dict[str, str]:
-    """The classes that have a rate of their own."""
-    named = ((name, getattr(bracket.rates, name)) for name in TOKEN_CLASSES)
-    return {name: format_per_mtok(rate) for name, rate in named if rate is not None}
-
-
-def _resolved(environ: Mapping[str, str], config: Path | None, data: Path | None) -> Resolved:
+def served(environ: Mapping[str, str], config: Path | None, data: Path | None) -> list[ModelLine]:
+    """What `weir up` would serve now. Raises SettingsError, EngineError."""
     settings = load_settings(environ, file=config, flags={"data": data})
     directory = data_dir(settings, environ)
-    return resolve_now(settings, environ, present_models(settings, directory), catalog_book(directory))
+    local = present_models(settings, directory)
+    return model_lines(resolve_now(settings, environ, local, catalog_book(directory)), SystemClock().now_us())
 
 
 def run(environ: Mapping[str, str], config: Path | None, data: Path | None, as_json: bool) -> None:
     """Print the models. Raises SettingsError."""
-    lines = model_lines(_resolved(environ, config, data))
+    lines = served(environ, config, data)
     if as_json:
         show.print_json(ModelsAnswer(tuple(lines)))
         return
     rows = [
-        [line.model if first else "", deployment.deployment, *_price_cells(deployment)]
+        [line.model if first else "", deployment.deployment, *_cells(deployment)]
         for line in lines
         for first, deployment in _with_first(line.deployments)
     ]
-    columns = ("model", "deployment", "input", "cached", "output", "per million", "remarks")
-    show.print_table(columns, rows, right=frozenset({2, 3, 4}))
+    show.print_table(_COLUMNS, rows, right=frozenset({2, 3, 4, 6}))
     if not lines:
         show.console().print(
             "Nothing is served: set a provider's key, start an engine, or write a weir.toml."
         )
 
 
+_COLUMNS = ("model", "deployment", "input", "cached", "output", "per million", "context", "remarks")
+
+
 def _with_first(deployments: tuple[DeploymentLine, ...]) -> list[tuple[bool, DeploymentLine]]:
     return [(index == 0, deployment) for index, deployment in enumerate(deployments)]
 
 
-def _price_cells(line: DeploymentLine) -> list[str]:
+def _cells(line: DeploymentLine) -> list[str]:
+    context = "" if line.context is None else f"{line.context:,}"
     if not line.prices:
-        return ["", "", "", "", "unpriced"]
+        return ["", "", "", "unpriced", context, ", ".join(line.flags)]
     price = line.prices[0]
-    rates = price.brackets[0].rates
-    remarks = []
-    if len(price.brackets) > 1:
-        remarks.append(f"{len(price.brackets)} brackets by prompt length")
+    window = next((window for window in price.windows if window.now), None)
+    brackets = window.brackets if window else price.brackets
+    rates = brackets[0].rates
+    remarks = [*line.flags]
+    if len(brackets) > 1:
+        remarks.append("dearer for long prompts")
     if price.windows:
-        remarks.append("other rates at times of day")
+        remarks.append("by the time of day")
     if len(line.prices) > 1:
-        remarks.append(f"changes {line.prices[1].valid_from}")
+        remarks.append(f"other price from {(line.prices[1].valid_from or '')[:10]}")
     cells = [rates.get("input", ""), rates.get("cache_read", ""), rates.get("output", ""), price.currency]
-    return [*cells, ", ".join(remarks)]
-
-
-def run_prices(
-    environ: Mapping[str, str], config: Path | None, data: Path | None, word: str, as_json: bool
-) -> None:
-    """Print every rate of the models whose name contains `word`. Raises SettingsError."""
-    lines = [line for line in model_lines(_resolved(environ, config, data)) if word in line.model]
-    if as_json:
-        show.print_json(ModelsAnswer(tuple(lines)))
-        return
-    rows = [
-        [deployment.deployment, *cells]
-        for line in lines
-        for deployment in line.deployments
-        for cells in _rate_rows(deployment)
-    ]
-    show.print_table(("deployment", "from", "prompt above", "class", "per million", "source"), rows)
-    if not rows:
-        show.console().print(f"Nothing that is served has {word!r} in its name.", markup=False)
-
-
-def _rate_rows(deployment: DeploymentLine) -> list[list[str]]:
-    if not deployment.prices:
-        return [["", "", "", "unpriced", ""]]
-    return [
-        [price.valid_from or "always", f"{bracket.above:,}", name, f"{rate} {price.currency}", price.ref]
-        for price in deployment.prices
-        for bracket in price.brackets
-        for name, rate in bracket.rates.items()
-    ]
+    return [*cells, context, ", ".join(remarks)]
 
 
 def run_providers(environ: Mapping[str, str], data: Path, as_json: bool) -> None:

@@ -1,11 +1,10 @@
 """Every setting, defined once: its type, default, help, unit, environment variable and flag.
 
-The structs below are the one table; the file's reader, the environment, the help texts and
-`docs/settings.md` are derived from it.
+The structs below are the one place; settings_table turns them into rows, from which the file's reader, the
+environment, the help texts and `docs/settings.md` are derived.
 """
 
 import os
-import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -149,6 +148,20 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 4
 
 
+class PricesSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[prices]`: where `weir prices update` gets them."""
+
+    url: Annotated[
+        str,
+        About(
+            kinds.URL,
+            "Where `weir prices update` gets prices: models.dev's JSON, or a mirror of it.",
+            "",
+            "WEIR_PRICES_URL",
+        ),
+    ] = "https://models.dev/api.json"
+
+
 class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[[upstream]]`: a provider or an engine."""
 
@@ -228,70 +241,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     ledger: LedgerSettings = LedgerSettings()
     local: LocalSettings = LocalSettings()
+    prices: PricesSettings = PricesSettings()
     upstreams: tuple[UpstreamSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
     file: str = ""  # empty: there is none
     warnings: tuple[str, ...] = ()
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One setting, as the reader and the page see it."""
-
-    section: str
-    name: str
-    kind: Kind
-    default: object  # REQUIRED where there is none
-    help: str
-    unit: str
-    env: str
-    flag: str
-
-
-class _Required:
-    def __repr__(self) -> str:
-        return "required"
-
-
-REQUIRED = _Required()
-
-#: Section of the file -> its struct. The sections in LISTS may stand more than once.
-SECTIONS: dict[str, type[msgspec.Struct]] = {
-    "server": Server,
-    "ledger": LedgerSettings,
-    "local": LocalSettings,
-    "upstream": UpstreamSettings,
-    "model": ModelSettings,
-}
-LISTS = frozenset({"upstream", "model"})
-
-
-def _rows_of(section: str, struct: type[msgspec.Struct]) -> list[Row]:
-    hints = typing.get_type_hints(struct, include_extras=True)
-    rows = []
-    for field in msgspec.structs.fields(struct):
-        about: About = hints[field.name].__metadata__[0]
-        default = REQUIRED if field.required else field.default
-        rows.append(
-            Row(section, field.name, about.kind, default, about.help, about.unit, about.env, about.flag)
-        )
-    return rows
-
-
-def _limit_rows() -> list[Row]:
-    rows = []
-    for field in msgspec.structs.fields(Limits):
-        kind, text, unit = LIMITS[field.name]
-        rows.append(
-            Row("server", field.name, kind, field.default, text, unit, f"WEIR_{field.name.upper()}", "")
-        )
-    return rows
-
-
-def settings_table() -> tuple[Row, ...]:
-    """Every setting, in the order of the page."""
-    rows = [row for section, struct in SECTIONS.items() for row in _rows_of(section, struct)]
-    first_after = next(i for i, row in enumerate(rows) if row.section != "server")
-    return (*rows[:first_after], *_limit_rows(), *rows[first_after:])
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:

@@ -15,18 +15,15 @@ from tokenweir.cli.settings import (
     FILE_NAME,
     FILE_VARIABLE,
     LIMITS,
-    LISTS,
-    REQUIRED,
-    SECTIONS,
     LedgerSettings,
     LocalSettings,
     ModelSettings,
-    Row,
+    PricesSettings,
     Server,
     Settings,
     UpstreamSettings,
-    settings_table,
 )
+from tokenweir.cli.settings_table import LISTS, REQUIRED, SECTIONS, Row, settings_table
 from tokenweir.core.errors import SettingsError
 from tokenweir.gateway.config import Limits
 
@@ -113,6 +110,7 @@ def load_settings(
         limits=_build(Limits, limits),
         ledger=_build(LedgerSettings, once["ledger"]),
         local=_build(LocalSettings, once["local"]),
+        prices=_build(PricesSettings, once["prices"]),
         upstreams=tuple(upstreams),
         models=tuple(models),
         file=str(path) if path else "",

@@ -2,7 +2,7 @@
 
 from tokenweir.cli.kinds import BOOLEAN
 from tokenweir.cli.resolve_kinds import kinds_markdown
-from tokenweir.cli.settings import LISTS, REQUIRED, SECTIONS, Row, settings_table
+from tokenweir.cli.settings_table import LISTS, REQUIRED, SECTIONS, Row, settings_table
 
 _INTRODUCTION = """\
 # Settings
@@ -36,6 +36,7 @@ _TITLES = {
     "server": "`[server]`: address, processes and what they take on",
     "ledger": "`[ledger]`: where it lies and how sure it is",
     "local": "`[local]`: models that run on this machine",
+    "prices": "`[prices]`: where they are refreshed from",
     "upstream": "`[[upstream]]`: providers and engines; stands once for each",
     "model": "`[[model]]`: public names and what serves them; stands once for each",
 }

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import msgspec
 
-from tokenweir.catalog import providers
-from tokenweir.catalog.build import CatalogHost, CatalogModel
+from tokenweir.catalog.hosts import CatalogModel
+from tokenweir.catalog.pricing import from_now_on
+from tokenweir.catalog.providers import catalog_of
+from tokenweir.cli.catalog_store import load_catalog
 from tokenweir.cli.local import Local, local_models
-from tokenweir.cli.resolve import Book, Engine, KnownProvider, Offer, Resolved, resolve
+from tokenweir.cli.offers import Book, Engine, KnownProvider, Offer, Resolved
+from tokenweir.cli.resolve import resolve
 from tokenweir.cli.resolve_kinds import KINDS
 from tokenweir.cli.settings import Settings
+from tokenweir.cli.system import SystemClock
 from tokenweir.engines.discovery import FoundEngine, find_engines
 from tokenweir.engines.files import present_model, resolve_model
 
@@ -22,31 +26,37 @@ KEYS_BESIDES = {"moonshotai-cn": ("KIMI_API_KEY",), "moonshotai": ("KIMI_API_KEY
 
 
 class CatalogBook:
-    """The shipped catalog as `resolve` asks it. Read only once a provider's key or an upstream asks for it."""
+    """The catalog as `resolve` asks it. `note` is what must be known of it; empty: nothing."""
+
+    def __init__(self, directory: Path, now_us: int) -> None:
+        data, self.note = load_catalog(directory)
+        self.catalog = catalog_of(data)
+        self._now_us = now_us
 
     def providers(self) -> tuple[KnownProvider, ...]:
         return tuple(
             KnownProvider(id=h.id, url=h.url, key_variables=(*h.key_variables, *KEYS_BESIDES.get(h.id, ())))
-            for h in providers.hosts()
+            for h in self.catalog.hosts
         )
 
     def offers(self, provider: str) -> tuple[Offer, ...]:
-        host = providers.host(provider)
-        return () if host is None else tuple(_offer(host, model) for model in host.models)
+        host = self.catalog.host(provider)
+        return () if host is None else tuple(self._offer(provider, model) for model in host.models)
+
+    def _offer(self, provider: str, model: CatalogModel) -> Offer:
+        return Offer(
+            model=model.id,
+            prices=from_now_on(self.catalog.prices(provider, model), self._now_us),
+            context=model.context or None,
+            max_output=model.output or None,
+            flags=model.flags,
+            listed=not model.gone,
+        )
 
 
-def _offer(host: CatalogHost, model: CatalogModel) -> Offer:
-    return Offer(
-        model=model.id,
-        prices=providers.prices(host.id, model),
-        context=model.context or None,
-        max_output=model.output or None,
-    )
-
-
-def catalog_book(_directory: Path) -> Book:
-    """The catalog as `resolve` asks it."""
-    return CatalogBook()
+def catalog_book(directory: Path) -> CatalogBook:
+    """The catalog of this moment."""
+    return CatalogBook(directory, SystemClock().now_us())
 
 
 def found_engines(settings: Settings) -> tuple[Engine, ...]:
@@ -65,7 +75,9 @@ def _engine(found: FoundEngine) -> Engine:
 def resolve_now(settings: Settings, environ: Mapping[str, str], local: Local, book: Book) -> Resolved:
     """What is served now. Raises SettingsError."""
     resolved = resolve(settings, environ, book, (*found_engines(settings), *local.engines()))
-    return msgspec.structs.replace(resolved, notes=(*resolved.notes, *local.notes))
+    return msgspec.structs.replace(
+        resolved, notes=(*resolved.notes, *filter(None, (book.note,)), *local.notes)
+    )
 
 
 def present_models(settings: Settings, directory: Path) -> Local:

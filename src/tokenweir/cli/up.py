@@ -10,8 +10,8 @@ from tokenweir import __version__
 from tokenweir.cli import greeting, listen, running
 from tokenweir.cli.first_key import first_key
 from tokenweir.cli.local import Local, engine_children
+from tokenweir.cli.offers import Resolved
 from tokenweir.cli.processes import Gate, Worker, make_workers, tell, writer
-from tokenweir.cli.resolve import Resolved
 from tokenweir.cli.settings import Settings, data_dir
 from tokenweir.cli.settings_file import load_settings
 from tokenweir.cli.sources import catalog_book, fetched_models, resolve_now
