@@ -41,6 +41,7 @@ def resolve(
         models=(*explicit, *implicit_models(drafts, explicit)),
         limits=settings.limits,
         cors_origins=settings.server.cors_origins,
+        metrics_need_key=settings.server.metrics_need_key,
     )
     sources = tuple(source_of(draft) for draft in drafts)
     flags = {f"{d.upstream.name}/{offer.model}": offer.flags for d in drafts for offer in d.offers.values()}

@@ -59,11 +59,17 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
             "WEIR_CORS_ORIGINS",
         ),
     ] = ()
+    metrics_need_key: Annotated[
+        bool,
+        About(kinds.BOOLEAN, "Whether `/metrics` asks for a key.", "", "WEIR_METRICS_NEED_KEY"),
+    ] = True
 
 
 #: What `[server]` says of gateway.config.Limits, whose fields give names and defaults.
 LIMITS: dict[str, tuple[Kind, str, str]] = {
     "max_header_bytes": (kinds.integer(1_024, 1 << 20), "Longest head of a request.", "bytes"),
+    "max_headers": (kinds.integer(8, 10_000), "Most headers of a request.", "headers"),
+    "max_target_bytes": (kinds.integer(256, 1 << 20), "Longest path and query of a request.", "bytes"),
     "max_body_bytes": (kinds.integer(1_024, 1 << 30), "Longest body of a request.", "bytes"),
     "max_connections": (
         kinds.integer(1, 1_000_000),

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 from tokenweir.catalog.pricing import apply, cost, price_at
 from tokenweir.core.usage import Provenance, Usage
 from tokenweir.gateway.config import DeploymentConfig
-from tokenweir.gateway.upstream import Fault, Upstream, UpstreamConnection
+from tokenweir.gateway.upstream import Upstream
+from tokenweir.gateway.upstream_connection import Fault, UpstreamConnection
 from tokenweir.ledger.entries import Outcome
 from tokenweir.protocol.answers import estimate_usage
-from tokenweir.protocol.http import to_client
+from tokenweir.protocol.http import connection_names, to_client
 from tokenweir.protocol.meter import ChatStreamMeter
 
 if TYPE_CHECKING:
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
 MAX_PLAIN_ANSWER_BYTES = 128 * 1024 * 1024
 
+#: Never followed: an upstream's key is for its own address.
+REDIRECTS = frozenset(range(300, 400))
 #: A status of the upstream that says nothing about the request itself: another deployment may well answer.
-FAILS_OVER = frozenset((401, 402, 403, 404, 408, 409, 425, 429, *range(500, 600)))
+FAILS_OVER = frozenset((401, 402, 403, 404, 408, 409, 425, 429, *range(500, 600))) | REDIRECTS
 
 #: How the end of an attempt is recorded when the upstream did not answer at all.
 OUTCOME_OF_FAULT = {
@@ -82,24 +85,28 @@ class Attempt:
         if self.connection is not None:
             self.connection.abandon()
             self.connection = None
-        else:
-            self.upstream.forget(self)
+        self.upstream.forget(self)  # it may wait for a first connection, or for another one
 
     # --- AnswerSink
 
     def connected(self, connection: UpstreamConnection) -> None:
         self.connection = connection
-        self.sent = True
         head, body = self.call.request_bytes(self)
-        self.call.attempt_sent(self)
+        if not self.sent:  # else the connection it was sent on had been closed by then
+            self.sent = True
+            self.call.attempt_sent(self)
         connection.send(self, head, body)
 
     def answer_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
         lines = []
         streamed = False
+        hop: frozenset[bytes] = frozenset()
         for name, value in headers:
-            if to_client(name):
+            if name == b"connection":
+                hop |= connection_names(value)
+        for name, value in headers:
+            if to_client(name) and name not in hop:
                 lines.append(b"%b: %b\r\n" % (name, value))
                 if name == b"content-type":
                     streamed = value.lower().startswith(b"text/event-stream")

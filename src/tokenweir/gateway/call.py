@@ -9,9 +9,10 @@ from tokenweir.catalog.pricing import price_id
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.money import format_pico
 from tokenweir.core.usage import NO_USAGE, Provenance, Usage
-from tokenweir.gateway.attempt import NOTHING_USED, OUTCOME_OF_FAULT, Attempt
-from tokenweir.gateway.inbound import ClientConnection, Request
-from tokenweir.gateway.upstream import Fault
+from tokenweir.gateway.answering import AnsweringConnection
+from tokenweir.gateway.attempt import NOTHING_USED, OUTCOME_OF_FAULT, REDIRECTS, Attempt
+from tokenweir.gateway.request import Request
+from tokenweir.gateway.upstream_connection import Fault
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.messages import Checkpoint, CloseAttempt, KeyRecord, OpenCall, OpenResult
 from tokenweir.protocol import problems
@@ -33,6 +34,15 @@ MEDIA_TOKENS = 131_072
 CREDENTIAL_STATUSES = frozenset({401, 402, 403})
 
 
+#: What the client is told where it is not 502.
+PROBLEM_OF_FAULT = {
+    Fault.BUSY: problems.upstream_busy,
+    Fault.CONNECT_TIMEOUT: problems.upstream_timeout,
+    Fault.TIMEOUT: problems.upstream_timeout,
+    Fault.STALLED: problems.upstream_timeout,
+}
+
+
 class Endpoint(msgspec.Struct, frozen=True):
     """A path that is served by upstreams: how its requests are read and rewritten."""
 
@@ -51,11 +61,13 @@ ENDPOINTS = {
 class Call:
     """One request of a client; an `Exchange` for its connection."""
 
-    def __init__(self, worker: "Worker", client: ClientConnection, request: Request, key: KeyRecord) -> None:
+    def __init__(
+        self, worker: "Worker", client: AnsweringConnection, request: Request, key: KeyRecord
+    ) -> None:
         self.worker = worker
         self.clock = worker.clock
         self.plan = worker.plan
-        self.client: ClientConnection | None = client
+        self.client: AnsweringConnection | None = client
         self.key = key
         self.id = worker.ids.new()
         self.arrived_us = worker.clock.now_us()
@@ -63,13 +75,14 @@ class Call:
         self.endpoint = ENDPOINTS[request.path]
         self.body = request.body
         self.body_bytes = len(request.body)
-        self.forwarded = b"".join(request.forwarded)
+        self.forwarded = request.forwarded()
         self.lines = b"x-weir-call: %b\r\n%b" % (
             uuid_text(self.id).encode(),
             worker.cors_lines(request.origin),
         )
         self.request = ChatRequest(model="")
         self.wants_usage = False
+        self._interrupted = False
         self._granted: int | None = None  # tokens of output, where they have to be said upstream
         self._order: list[str] = []
         self._attempt: Attempt | None = None
@@ -142,6 +155,8 @@ class Call:
                     self.lines += b"x-weir-max-output: %d\r\n" % each
             if self.client is None:
                 self._cancel()
+            elif self._interrupted:
+                self.interrupt()
             else:
                 self._try_next()
 
@@ -182,10 +197,7 @@ class Call:
         usage = NO_USAGE if attempt.sent else NOTHING_USED
         outcome = OUTCOME_OF_FAULT[fault]
         reason = f"{attempt.deployment.upstream} {fault.value}: {detail}"
-        timed_out = outcome is Outcome.TIMEOUT
-        problem = (problems.upstream_timeout if timed_out else problems.upstream_failed)(
-            f"The upstream {reason}."
-        )
+        problem = PROBLEM_OF_FAULT.get(fault, problems.upstream_failed)(f"The upstream {reason}.")
         self._give_up_or_go_on(attempt, usage, outcome, reason, lambda: self._answer_problem(problem))
 
     def attempt_refused(self, attempt: Attempt) -> None:
@@ -197,6 +209,12 @@ class Call:
                 f"({attempt.status}). The operator has to look at its api_key and account."
             )
             last = lambda: self._answer_problem(problem)  # noqa: E731
+        elif attempt.status in REDIRECTS:
+            redirect = problems.upstream_failed(
+                f"The upstream {attempt.deployment.upstream} redirects ({attempt.status}), which is not followed: "
+                "the key would go to another address. The operator has to set its url to where it leads."
+            )
+            last = lambda: self._answer_problem(redirect)  # noqa: E731
         else:
             body = b"".join(attempt.parts)
             last = lambda: self._answer(attempt.status, attempt.lines, body)  # noqa: E731
@@ -234,6 +252,8 @@ class Call:
         self.state = move(self.state, Event.ANSWERED)
         if self.client is not None:
             self.client.begin(attempt.status, self.lines + attempt.lines)
+            if self.client.is_slow:  # it has yet to take the answer before this one
+                self.client_slow()
 
     def relay(self, data: bytes) -> None:
         """Bytes of a stream that may go to the client now."""
@@ -293,11 +313,30 @@ class Call:
             self._attempt.connection.resume()
 
     def _cancel(self) -> None:
-        attempt, usage = self._attempt, NOTHING_USED
-        if attempt is not None:
-            usage = attempt.streamed_usage()
-            attempt.cancel()
+        usage = self._stop_attempt()
         self._settle(Event.CANCELLED, usage, Outcome.CANCELLED, "the client went away", lambda: None)
+
+    def interrupt(self) -> None:
+        """The gateway stops and cannot wait: end the call now, saying so, and settle what was used."""
+        self._interrupted = True  # where the ledger has yet to answer, `_opened` comes back here
+        if self.state not in (State.CONNECTING, State.WAITING, State.RELAYING):
+            return
+        streams, usage, problem = self.state is State.RELAYING, self._stop_attempt(), problems.stopping()
+        self._settle(
+            Event.CANCELLED,
+            usage,
+            Outcome.INTERRUPTED,
+            "the gateway was stopped",
+            lambda: self._end(problems.stream_error(problem)) if streams else self._answer_problem(problem),
+        )
+
+    def _stop_attempt(self) -> Usage:
+        attempt = self._attempt
+        if attempt is None:
+            return NOTHING_USED
+        usage = attempt.streamed_usage()
+        attempt.cancel()
+        return usage
 
     # --- settlement
 

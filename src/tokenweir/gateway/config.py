@@ -5,7 +5,7 @@ import msgspec
 from tokenweir.catalog.price import Price
 
 
-class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True):
+class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """A provider or an engine: address and credentials."""
 
     name: str
@@ -51,6 +51,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker takes on; every queue, body, header and wait has its bound here."""
 
     max_header_bytes: int = 64 * 1024
+    max_headers: int = 128
+    max_target_bytes: int = 8 * 1024
     max_body_bytes: int = 32 * 1024 * 1024
     max_connections: int = 10_000
     max_in_flight: int = 4_096
@@ -71,3 +73,4 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelConfig, ...]
     limits: Limits = Limits()
     cors_origins: tuple[str, ...] = ()  # exact origins, or "*"
+    metrics_need_key: bool = True

@@ -50,7 +50,7 @@ async def _tunnel(loop: asyncio.AbstractEventLoop, config: UpstreamConfig) -> so
     with contextlib.ExitStack() as on_failure:
         on_failure.callback(sock.close)
         await loop.sock_connect(sock, address[4])
-        target = f"{config.host}:{config.port}"
+        target = f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"host: {target}"]
         if authorization:
             lines.append(f"proxy-authorization: {authorization}")
@@ -64,7 +64,9 @@ async def _tunnel(loop: asyncio.AbstractEventLoop, config: UpstreamConfig) -> so
             answer += data
         status = answer.split(b"\r\n", 1)[0].split(b" ")
         if len(status) < 2 or status[1] != b"200":
-            raise OSError(f"the proxy answered CONNECT with {b' '.join(status[1:2]).decode('latin-1')}")
+            raise OSError(
+                f"the proxy answered CONNECT with {b' '.join(status[1:2]).decode('latin-1') or 'no status'}"
+            )
         on_failure.pop_all()
     return sock
 
@@ -74,6 +76,7 @@ def tls_context(config: UpstreamConfig) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or certifi.where())
     if config.ca_file:
         context.load_verify_locations(config.ca_file)
+    context.set_alpn_protocols(["http/1.1"])
     if not config.verify_tls:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -38,9 +38,10 @@ class PoolState(Generic[C, W]):
         self.idle: list[C] = []
         self.waiting: deque[W] = deque()
 
-    def acquire(self, waiter: W) -> Reuse[C] | Connect | Wait | Full:
-        """A connection for `waiter`, or what has to happen before there is one."""
-        if self.idle:
+    def acquire(self, waiter: W, *, fresh: bool = False) -> Reuse[C] | Connect | Wait | Full:
+        """A connection for `waiter` (with `fresh` a new one, where there is room), or what has to happen before there
+        is one."""
+        if self.idle and not (fresh and self.open < self.max_connections):
             return Reuse(self.idle.pop())
         if self.open < self.max_connections:
             self.open += 1

@@ -12,13 +12,15 @@ import msgspec
 import uvloop
 
 from tokenweir.core.clock import Clock
-from tokenweir.core.ids import IdSource
+from tokenweir.core.ids import IdSource, uuid_text
 from tokenweir.gateway.call import ENDPOINTS, Call
 from tokenweir.gateway.config import GatewayConfig, UpstreamConfig
-from tokenweir.gateway.inbound import ClientConnection, Request
+from tokenweir.gateway.cors import cors_lines
+from tokenweir.gateway.inbound import ClientConnection
 from tokenweir.gateway.metrics import Counters
 from tokenweir.gateway.pages import PAGES
 from tokenweir.gateway.plan import Plan
+from tokenweir.gateway.request import Request
 from tokenweir.gateway.upstream import Upstream
 from tokenweir.ledger.frames import FrameReader
 from tokenweir.ledger.link import SocketLedgerLink
@@ -27,8 +29,8 @@ from tokenweir.protocol import problems
 from tokenweir.protocol.problems import Problem
 
 TICKS_PER_S = 4.0
-#: After the last call of a drain, how long its settlement may take to become durable.
-LAST_SETTLEMENTS_S = 5.0
+#: At the end of a drain, how long the last settlements may take to become durable and the last bytes to leave.
+LAST_WORDS_S = 5.0
 _OPEN_PATHS = frozenset({b"/healthz", b"/readyz"})
 
 
@@ -49,6 +51,7 @@ class Worker:
         self.cooling: dict[str, int] = {}  # deployment -> steady µs until which it is tried last
         self.counters = Counters()
         self.draining = False
+        self.hurried = asyncio.Event()  # what runs need not be waited for any longer
         self.date_line = b""
         self._upstreams: dict[UpstreamConfig, Upstream] = {}
         self._ticks = 0
@@ -68,39 +71,38 @@ class Worker:
 
     def cors_lines(self, origin: bytes) -> bytes:
         """Header lines that let a page of an allowed origin read the answer."""
-        allowed = self.plan.config.cors_origins
-        if not origin or not ("*" in allowed or origin.decode("latin-1") in allowed):
-            return b""
-        return (
-            b"access-control-allow-origin: %b\r\nvary: origin\r\n"
-            b"access-control-allow-headers: authorization, content-type, x-api-key\r\n"
-            b"access-control-allow-methods: GET, POST, OPTIONS\r\naccess-control-expose-headers: x-weir-call\r\n"
-            % origin
-        )
+        return cors_lines(self.plan.config.cors_origins, origin)
 
-    # --- inbound.Service
+    # --- answering.Service
+
+    def lines(self, request: Request) -> bytes:
+        """Header lines of an answer that no call gives: an id all the same, and what a browser wants to know."""
+        answer_id = uuid_text(self.ids.new()).encode()
+        return b"x-weir-call: %b\r\n%b" % (answer_id, self.cors_lines(request.origin))
 
     def screen(self, request: Request) -> Problem | None:
         """Path, method and key: what can be refused before a body is read."""
-        if request.method == "OPTIONS" or request.path in _OPEN_PATHS:
+        if request.method == "OPTIONS":
             return None
-        if request.authorization:
-            secret = request.authorization.removeprefix(b"Bearer ").removeprefix(b"bearer ").strip()
-            request.key = self.link.key_by_hash(hashlib.sha256(secret).digest())
-        if not self.link.available:
-            return problems.ledger_unavailable()
-        if request.key is None:
-            return problems.unauthorized()
-        if request.path in ENDPOINTS:
+        path, secret = request.path, request.secret
+        if not (path in _OPEN_PATHS or (path == b"/metrics" and not self.plan.config.metrics_need_key)):
+            if secret:
+                request.key = self.link.key_by_hash(hashlib.sha256(secret).digest())
+            if not self.link.available:
+                return problems.ledger_unavailable()
+            if request.key is None:
+                return problems.unauthorized()
+        if path in ENDPOINTS:
             return None if request.method == "POST" else problems.method_not_allowed("POST")
-        if request.path in PAGES or request.path.startswith(b"/v1/models/"):
-            return None if request.method in ("GET", "HEAD") else problems.method_not_allowed("GET")
-        return problems.not_found(request.path.decode("latin-1"))
+        if path in PAGES or path.startswith(b"/v1/models/"):
+            return None if request.method in ("GET", "HEAD") else problems.method_not_allowed("GET, HEAD")
+        return problems.not_found(path.decode("latin-1"))
 
     def serve(self, request: Request, client: ClientConnection) -> Call | None:
         """Answer a request that passed its screening."""
         if request.method == "OPTIONS":
-            client.answer(204, self.cors_lines(request.origin), b"")
+            allowed = cors_lines(self.plan.config.cors_origins, request.origin, preflight=True)
+            client.answer(204, b"allow: GET, HEAD, POST, OPTIONS\r\n" + self.lines(request) + allowed, b"")
             return None
         if request.path in ENDPOINTS and request.key is not None:
             call = Call(self, client, request, request.key)
@@ -126,19 +128,23 @@ class Worker:
             call.tick()
 
     async def drain(self) -> None:
-        """Take nothing new, let what runs end within the set time, cut the rest, and see it settled."""
+        """Take nothing new, let what runs end within the set time, end the rest, and see all of it settled."""
         self.draining = True
         for connection in tuple(self.connections):
             connection.drain()
-        await self._until_quiet(self.limits.drain_timeout_s)
+        await self._until_quiet(self.limits.drain_timeout_s, unless=self.hurried)
+        for call in tuple(self.calls.values()):
+            call.interrupt()
+        await self._until_quiet(LAST_WORDS_S)
         for connection in tuple(self.connections):
             connection.cut()
-        await self._until_quiet(LAST_SETTLEMENTS_S)
         self.link.close()
 
-    async def _until_quiet(self, within_s: float) -> None:
+    async def _until_quiet(self, within_s: float, unless: asyncio.Event | None = None) -> None:
+        """Until no call is under way, every settlement is durable and every answer has left."""
         for _ in range(int(within_s * 50)):
-            if not self.calls and not self.link.undelivered:
+            busy = self.calls or self.link.undelivered or any(c.is_busy for c in self.connections)
+            if not busy or (unless is not None and unless.is_set()):
                 return
             await asyncio.sleep(0.02)
 
@@ -152,7 +158,7 @@ def run_worker(
     control: socket.socket,
     clock: Clock,
 ) -> None:
-    """Serve on `listen` until SIGTERM; `control` brings new configurations."""
+    """Serve on `listen` until SIGTERM; a second one shortens the drain. `control` brings new configurations."""
     uvloop.run(_run(config, listen, data_dir, worker, control, clock))
 
 
@@ -170,8 +176,14 @@ async def _run(
     worker.link.connect()
     server = await loop.create_server(lambda: ClientConnection(worker), sock=listen, backlog=4096)
     ended = asyncio.Event()
+
+    def stop() -> None:
+        if ended.is_set():
+            worker.hurried.set()
+        ended.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # the supervisor reads the settings and tells us
     frames, decoder = FrameReader(), msgspec.msgpack.Decoder(GatewayConfig)
 

@@ -28,7 +28,7 @@ class Outcome(StrEnum):
     UPSTREAM_BROKE = "upstream_broke"  # broke after its first byte
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"  # the client went away
-    INTERRUPTED = "interrupted"  # this gateway died during the call
+    INTERRUPTED = "interrupted"  # this gateway died, or was stopped and could not wait
     REFUSED = "refused"
     FAILED = "failed"  # nothing could be sent: no deployment was left to try
 

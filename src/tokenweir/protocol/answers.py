@@ -38,7 +38,7 @@ def read_chat_answer(body: bytes) -> ChatAnswer:
     """Never raises: an answer that is not understood is passed on, and estimated."""
     try:
         found = _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ChatAnswer(None, "", len(body))
     usage = read_usage(found.usage)
     if usage is None and found.choices:

@@ -1,11 +1,23 @@
 """Requests of the chat dialect: read as little as metering needs, change as little as the upstream needs."""
 
+from typing import TypeVar
+
 import msgspec
 
 from tokenweir.core.errors import WireError
 
 MOST_CHOICES = 128
+B = TypeVar("B")
 _OUTPUT_NAMES = ("max_completion_tokens", "max_tokens")
+#: Members by which a call is reserved and metered.
+_METERED_NAMES = (
+    b'"model"',
+    b'"stream"',
+    b'"stream_options"',
+    b'"max_tokens"',
+    b'"max_completion_tokens"',
+    b'"n"',
+)
 _MEDIA = (b'"image_url"', b'"input_audio"', b'"video_url"', b'"file"')
 
 
@@ -98,10 +110,17 @@ def rewrite_chat(
     return msgspec.json.encode(members)
 
 
-def decode(body: bytes, decoder: msgspec.json.Decoder[_Body]) -> _Body:
-    """A narrow decode. Raises BadRequest with a sentence and, where msgspec names it, the member."""
+def decode(body: bytes, decoder: msgspec.json.Decoder[B]) -> B:
+    """A narrow decode. Raises BadRequest with a sentence and, where msgspec names it, the member.
+
+    What is skipped must be UTF-8 too, since it is passed on as JSON: about 1 µs for each KB that is not ASCII.
+    """
     try:
+        if not body.isascii():
+            body.decode()
         return decoder.decode(body)
+    except RecursionError:
+        raise BadRequest("The body is nested too deeply.") from None
     except msgspec.ValidationError as error:
         message = str(error)
         name = (
@@ -117,7 +136,4 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[_Body]) -> _Body:
 
 def _repeats(body: bytes) -> bool:
     """Whether a name that matters may stand twice at the top; a nested one is taken for it, which costs only time."""
-    return (
-        any(body.count(name) > 1 for name in (b'"model"', b'"stream"', b'"max_tokens"', b'"n"'))
-        or b"\\u" in body
-    )
+    return any(body.count(name) > 1 for name in _METERED_NAMES) or b"\\u" in body

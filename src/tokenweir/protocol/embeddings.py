@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tokenweir.protocol.chat import BadRequest, ChatRequest, rewrite_chat
+from tokenweir.protocol.chat import BadRequest, ChatRequest, decode, rewrite_chat
 
 
 class _Body(msgspec.Struct):
@@ -15,12 +15,7 @@ _DECODER = msgspec.json.Decoder(_Body)
 
 def parse_embeddings(body: bytes) -> ChatRequest:
     """Raises BadRequest. An embedding has no output, so nothing is reserved for one."""
-    try:
-        found = _DECODER.decode(body)
-    except msgspec.ValidationError as error:
-        raise BadRequest(f"The request is not as it should be: {error}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"The body is not JSON: {error}.") from None
+    found = decode(body, _DECODER)
     if not found.model:
         raise BadRequest("`model` is empty.", "model")
     return ChatRequest(model=found.model, max_output=0)

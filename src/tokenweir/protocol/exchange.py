@@ -29,7 +29,7 @@ class Event(Enum):
     ENDED = "last byte"
     BROKE = "broke"
     EXHAUSTED = "no deployment left"
-    CANCELLED = "client gone"
+    CANCELLED = "cancelled"  # the client is gone, or the gateway stops
     DURABLE = "settled"
 
 

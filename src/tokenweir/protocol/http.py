@@ -66,6 +66,11 @@ def to_client(name: bytes) -> bool:
     return name in FORWARDED_TO_CLIENT or name.startswith(FORWARDED_TO_CLIENT_PREFIXES)
 
 
+def connection_names(value: bytes) -> frozenset[bytes]:
+    """The headers that a Connection header names (lower case): they belong to one hop and never travel on."""
+    return frozenset(name.strip().lower() for name in value.split(b","))
+
+
 def chunk(data: bytes) -> bytes:
     """One chunk of a chunked body; `data` must not be empty, since an empty chunk ends the body."""
     return b"%x\r\n%b\r\n" % (len(data), data)

@@ -94,7 +94,7 @@ class ChatStreamMeter:
     def _read(self, data: bytes) -> bool:
         try:
             found = _DECODER.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return True
         if isinstance(found.model, str) and found.model:
             self.model = found.model[:200]

@@ -15,6 +15,7 @@ class Problem(msgspec.Struct, frozen=True):
     param: str | None = None
     retry_after_s: int | None = None
     should_retry: bool | None = None
+    lines: bytes = b""  # further header lines that the status asks for
 
 
 def bad_request(message: str, param: str | None = None, status: int = 400) -> Problem:
@@ -27,9 +28,52 @@ def body_too_large(max_bytes: int) -> Problem:
     return bad_request(f"The request's body is larger than {max_bytes} bytes.", status=413)
 
 
-def headers_too_large(max_bytes: int) -> Problem:
+def headers_too_large(max_bytes: int, max_headers: int) -> Problem:
     """431."""
-    return bad_request(f"The request's headers are larger than {max_bytes} bytes.", status=431)
+    message = f"The request's head is larger than {max_bytes} bytes, or has more than {max_headers} headers."
+    return bad_request(message, status=431)
+
+
+def target_too_long(max_bytes: int) -> Problem:
+    """414."""
+    return bad_request(f"The request's target is longer than {max_bytes} bytes.", status=414)
+
+
+def http_version(version: str) -> Problem:
+    """505."""
+    message = f"This gateway speaks HTTP/1.1 and HTTP/1.0, not HTTP/{version}."
+    return bad_request(message, status=505)
+
+
+def unknown_transfer_coding() -> Problem:
+    """501 (RFC 9112, section 6.1)."""
+    return bad_request("Of transfer codings only `chunked` is understood.", status=501)
+
+
+def encoded_body() -> Problem:
+    """415."""
+    message = "The request's body is compressed. Send it without Content-Encoding."
+    return Problem(
+        415,
+        "invalid_request_error",
+        "unsupported_encoding",
+        message,
+        should_retry=False,
+        lines=b"accept-encoding: identity\r\n",
+    )
+
+
+def no_websocket() -> Problem:
+    """426: the status by which clients that try a WebSocket first fall back to plain HTTP."""
+    message = "There is no WebSocket here. Send the request with POST over HTTP/1.1."
+    return Problem(
+        426,
+        "invalid_request_error",
+        "no_websocket",
+        message,
+        should_retry=False,
+        lines=b"upgrade: HTTP/1.1\r\nconnection: upgrade\r\n",
+    )
 
 
 def request_timeout(message: str) -> Problem:
@@ -49,7 +93,13 @@ def not_found(path: str) -> Problem:
 
 def method_not_allowed(allowed: str) -> Problem:
     """405."""
-    return bad_request(f"This path takes {allowed}.", status=405)
+    return Problem(
+        405,
+        "invalid_request_error",
+        "method_not_allowed",
+        f"This path takes {allowed}.",
+        lines=f"allow: {allowed}, OPTIONS\r\n".encode(),
+    )
 
 
 def model_not_found(name: str, nearest: list[str]) -> Problem:
@@ -63,7 +113,9 @@ def model_not_found(name: str, nearest: list[str]) -> Problem:
 def unauthorized() -> Problem:
     """401."""
     message = "The key is missing, unknown or revoked. Send `Authorization: Bearer sk-weir-…`; `weir keys create` makes one."
-    return Problem(401, "invalid_request_error", "invalid_api_key", message)
+    return Problem(
+        401, "invalid_request_error", "invalid_api_key", message, lines=b"www-authenticate: Bearer\r\n"
+    )
 
 
 def budget_exceeded(message: str) -> Problem:
@@ -89,6 +141,17 @@ def ledger_unavailable() -> Problem:
     return Problem(503, "server_error", "ledger_unavailable", message, retry_after_s=1)
 
 
+def stopping() -> Problem:
+    """503: the gateway is being stopped, and the time that calls have to end is over."""
+    message = "The gateway is being stopped, so the answer is incomplete. Send the call again."
+    return Problem(503, "server_error", "stopping", message, retry_after_s=1)
+
+
+def upstream_busy(message: str) -> Problem:
+    """503: every connection that may be opened to the upstream is in use."""
+    return Problem(503, "server_error", "upstream_busy", message, retry_after_s=1)
+
+
 def upstream_failed(message: str) -> Problem:
     """502."""
     return Problem(502, "server_error", "upstream_failed", message)
@@ -101,7 +164,7 @@ def upstream_timeout(message: str) -> Problem:
 
 def problem_lines(problem: Problem) -> bytes:
     """Header lines of a problem's answer."""
-    lines = b"content-type: application/json\r\n"
+    lines = b"content-type: application/json\r\n" + problem.lines
     if problem.retry_after_s is not None:
         lines += b"retry-after: %d\r\n" % problem.retry_after_s
     if problem.should_retry is not None:

@@ -1,0 +1,152 @@
+"""What a request's head says, and what is wrong with it. Decisions only: bytes in, a Request or a Problem out."""
+
+from tokenweir.gateway.config import Limits
+from tokenweir.ledger.messages import KeyRecord
+from tokenweir.protocol import problems
+from tokenweir.protocol.http import FORWARDED_TO_UPSTREAM, connection_names
+from tokenweir.protocol.problems import Problem
+
+#: Headers that may stand once. Two of them leave open which one counts, and different servers choose differently.
+_ONCE = frozenset(
+    {
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"expect",
+        b"host",
+        b"origin",
+        b"transfer-encoding",
+        b"upgrade",
+        b"x-api-key",
+    }
+)
+#: All that is kept of a head; the rest is read and dropped.
+KEPT = _ONCE | FORWARDED_TO_UPSTREAM | {b"connection"}
+_VERSIONS = ("1.1", "1.0")
+#: llhttp also knows those of WebDAV, RTSP and others.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+
+
+class Request:
+    """One request, complete once it is handed on. Only the headers that anything here uses are kept."""
+
+    __slots__ = (
+        "body",
+        "expects_continue",
+        "headers",
+        "keep_alive",
+        "key",
+        "method",
+        "parts",
+        "path",
+        "refusal",
+        "repeated",
+        "size",
+        "target",
+        "upgrade",
+        "version",
+    )
+
+    def __init__(self) -> None:
+        self.method = ""
+        self.target = b""  # as it came, perhaps in pieces
+        self.path = b""
+        self.version = "1.1"
+        self.headers: dict[bytes, bytes] = {}  # names in lower case
+        self.repeated = b""  # a header that may stand once and stood twice
+        self.expects_continue = False
+        self.upgrade = False
+        self.keep_alive = True
+        self.parts: list[bytes] = []  # of the body, as they came
+        self.size = 0  # bytes of the body so far
+        self.body = b""
+        self.refusal: Problem | None = None  # decided before the body was read
+        self.key: KeyRecord | None = None  # set by the service's screening
+
+    def add_header(self, name: bytes, value: bytes) -> None:
+        """A header of KEPT (lower-case name)."""
+        headers = self.headers
+        if name not in headers:
+            headers[name] = value
+        elif name in _ONCE:
+            self.repeated = name
+        else:
+            headers[name] += b", " + value
+
+    @property
+    def origin(self) -> bytes:
+        """The page that asks, where a browser does."""
+        return self.headers.get(b"origin", b"")
+
+    @property
+    def secret(self) -> bytes:
+        """The key that the client presents, or nothing."""
+        authorization = self.headers.get(b"authorization")
+        if authorization is None:
+            return self.headers.get(b"x-api-key", b"").strip()
+        scheme, _, secret = authorization.partition(b" ")
+        return secret.strip() if scheme.lower() == b"bearer" else b""
+
+    def forwarded(self) -> bytes:
+        """The header lines that travel upstream; those that `Connection` names are for this hop alone."""
+        headers = self.headers
+        connection = headers.get(b"connection")
+        hop = connection_names(connection) if connection else ()
+        return b"".join(
+            [
+                b"%b: %b\r\n" % (name, headers[name])
+                for name in headers
+                if name in FORWARDED_TO_UPSTREAM and name not in hop
+            ]
+        )
+
+
+def finish_head(request: Request, limits: Limits) -> Problem | None:
+    """Reads what the collected head says; what is wrong with it, or None.
+
+    llhttp has already refused what is no HTTP: bare line breaks, folded lines, control characters, several or signed
+    lengths, a length beside chunks, codings that do not end in chunks. Here is what it lets pass.
+    """
+    headers = request.headers
+    request.path, request.expects_continue = b"", False
+    if request.version not in _VERSIONS:
+        return problems.http_version(request.version)
+    if request.method not in _METHODS:
+        return problems.bad_request(f"The method {request.method} has no use here.")
+    if request.repeated:
+        return problems.bad_request(
+            f"The header {request.repeated.decode('latin-1')!r} stands more than once."
+        )
+    if b"host" not in headers and request.version == "1.1":
+        return problems.bad_request("The request has no Host header.")
+    path = _path(request.target)
+    if path is None and request.method != "OPTIONS":
+        return problems.bad_request("The request's target must be a path, or an http address with a path.")
+    request.path = path or b"*"
+    coding = headers.get(b"transfer-encoding")
+    if coding is not None:
+        if request.version != "1.1":
+            return problems.bad_request("Transfer-Encoding is not part of HTTP/1.0.")
+        if coding.strip().lower() != b"chunked":
+            return problems.unknown_transfer_coding()
+    if int(headers.get(b"content-length", b"0")) > limits.max_body_bytes:
+        return problems.body_too_large(limits.max_body_bytes)
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        return problems.encoded_body()
+    if request.upgrade and headers.get(b"upgrade", b"").strip().lower() == b"websocket":
+        return problems.no_websocket()
+    request.expects_continue = (
+        headers.get(b"expect", b"").lower() == b"100-continue" and request.version == "1.1"
+    )
+    return None
+
+
+def _path(target: bytes) -> bytes | None:
+    """The path of a target without its query. RFC 9112 section 3.2.2: absolute addresses must be understood."""
+    if not target.startswith(b"/"):
+        scheme, found, rest = target.partition(b"://")
+        if not found or scheme.lower() not in (b"http", b"https"):
+            return None
+        target = b"/" + rest.partition(b"?")[0].partition(b"/")[2]
+    return target.partition(b"?")[0]
