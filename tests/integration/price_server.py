@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
+from tokenweir.catalog.hosts import CatalogRates
 from tokenweir.catalog.models_dev import HOSTS
+from tokenweir.catalog.providers import shipped
 
 
 def listing(**prices: float) -> bytes:
@@ -19,6 +23,25 @@ def listing(**prices: float) -> bytes:
     return json.dumps(
         {h: {"name": h, "env": ["K"], "api": "https://h/v1", "models": models} for h in HOSTS}
     ).encode()
+
+
+def shipped_listing(host: str, model: str, cost: dict[str, float]) -> bytes:
+    """What models.dev would have to say for the catalog that ships, but with this price of this model."""
+    found = {}
+    for one in shipped().hosts:
+        models = {m.id: {"name": m.id, "cost": _cost(m.rates)} for m in one.models}
+        if one.id == host:
+            models[model]["cost"] = cost
+        found[one.id] = {"name": one.name, "env": one.key_variables, "api": one.url, "models": models}
+    return json.dumps(found).encode()
+
+
+def _cost(rates: tuple[CatalogRates, ...]) -> object:
+    if not rates:
+        return None
+    named = [{k: v for k, v in msgspec.structs.asdict(r).items() if v and k != "above"} for r in rates]
+    tiers = [{"tier": {"size": r.above}, **texts} for r, texts in zip(rates[1:], named[1:], strict=True)]
+    return {**named[0], "tiers": tiers}
 
 
 class PriceServer(http.server.ThreadingHTTPServer):

@@ -1,7 +1,7 @@
 """`weir calls`: ended calls, newest first; as they end; or one of them with its arithmetic."""
 
-import sqlite3
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -9,9 +9,10 @@ import msgspec
 from tokenweir.cli import show
 from tokenweir.cli.moments import parse_moment
 from tokenweir.core.clock import Clock
-from tokenweir.core.ids import parse_uuid
+from tokenweir.core.ids import parse_uuid, uuid_text
 from tokenweir.core.money import format_per_mtok, format_pico
 from tokenweir.core.usage import Usage
+from tokenweir.ledger.schema import DATABASE_NAME
 from tokenweir.ledger.views import (
     CallDetail,
     CallRow,
@@ -62,6 +63,83 @@ class CallLine(msgspec.Struct, frozen=True):
     outcome: str | None
     reason: str
     seq: int
+
+
+class ProductLine(msgspec.Struct, frozen=True):
+    """`tokens` of a class at `per_million` make `amount`."""
+
+    token_class: str
+    tokens: int
+    per_million: str
+    amount: str
+
+
+class EntryLine(msgspec.Struct, frozen=True):
+    """One entry of the ledger; `products` add up to `cost`. No price: unpriced, or nothing to price."""
+
+    seq: int
+    at: str
+    kind: str
+    upstream: str
+    deployment: str
+    tokens: CallTokens
+    usage_from: str
+    price: str
+    price_note: str
+    currency: str
+    products: tuple[ProductLine, ...]
+    cost: str | None
+    outcome: str | None
+    status: int
+    reason: str
+
+
+class OpenedCall(CallLine, frozen=True):
+    """`weir calls CALL --json`: its line as in the list, and what it was reckoned from."""
+
+    entries: tuple[EntryLine, ...]
+
+
+class CallUnderWay(msgspec.Struct, frozen=True):
+    """`weir calls CALL --json` while it has not ended."""
+
+    call: str
+    open: bool
+    entries: tuple[EntryLine, ...]
+
+
+def entry_line(item: PricedEntry) -> EntryLine:
+    """The JSON form of an entry."""
+    entry = item.entry
+    products = tuple(
+        ProductLine(p.token_class, p.tokens, format_per_mtok(p.rate_pico), format_pico(p.pico))
+        for p in item.products
+    )
+    return EntryLine(
+        seq=item.seq,
+        at=iso_time(entry.at_us),
+        kind=entry.kind.value,
+        upstream=entry.upstream,
+        deployment=entry.deployment,
+        tokens=call_tokens(entry.usage),
+        usage_from=entry.usage.provenance.value,
+        price=item.price.ref if item.price else "",
+        price_note=item.price.note if item.price else "",
+        currency=entry.currency,
+        products=products,
+        cost=None if entry.cost_pico is None else format_pico(entry.cost_pico),
+        outcome=entry.outcome.value if entry.outcome else None,
+        status=entry.status,
+        reason=entry.reason,
+    )
+
+
+def opened_call(call: str, detail: CallDetail) -> OpenedCall | CallUnderWay:
+    """The JSON form of one call."""
+    entries = tuple(map(entry_line, detail.entries))
+    if detail.row is None:
+        return CallUnderWay(call, True, entries)
+    return OpenedCall(**msgspec.structs.asdict(call_line(detail.row)), entries=entries)
 
 
 def call_tokens(usage: Usage) -> CallTokens:
@@ -120,26 +198,48 @@ def run_list(
         show.console().print("No calls yet.")
 
 
-def run_follow(directory: Path, *, as_json: bool) -> None:
+def run_follow(directory: Path, *, model: str, key: str, as_json: bool) -> None:
     """Print calls as they end, until interrupted. Raises LedgerError."""
-    connection = open_reader(directory)
+    if not as_json:
+        show.console().print(_follow_line(_COLUMNS), style="bold")
+    for row in follow(directory, time.sleep):
+        if (not model or row.model == model) and (not key or row.key == key):
+            if as_json:
+                show.print_json(call_line(row))
+            else:
+                show.console().print(_follow_line(_cells(row)), markup=False)
+
+
+def follow(directory: Path, sleep: Callable[[float], None]) -> Iterator[CallRow]:
+    """Calls that end from now on. A ledger that is put in the place of this one is followed from its end."""
+    connection, file = open_reader(directory), _file_of(directory)
     try:
         seq = last_seq(connection)
         while True:
-            seq = _print_after(connection, seq, as_json)
-            time.sleep(FOLLOW_PAUSE_S)
+            if _file_of(directory) != file:
+                connection.close()
+                connection, file = open_reader(directory), _file_of(directory)
+                seq = last_seq(connection)
+            for row in calls_after(connection, seq):
+                seq = row.seq
+                yield row
+            sleep(FOLLOW_PAUSE_S)
     finally:
         connection.close()
 
 
-def _print_after(connection: sqlite3.Connection, seq: int, as_json: bool) -> int:
-    for row in calls_after(connection, seq):
-        if as_json:
-            show.print_json(call_line(row))
-        else:
-            show.console().print("  ".join(cell for cell in _cells(row) if cell), markup=False)
-        seq = row.seq
-    return seq
+def _file_of(directory: Path) -> tuple[int, int]:
+    found = (directory / DATABASE_NAME).stat()
+    return found.st_dev, found.st_ino
+
+
+def _follow_line(cells: Iterable[str]) -> str:
+    """Cells under each other, as far as they keep to their widths: what comes is not known."""
+    padded = (
+        show.pad(cell, width, right=index in _RIGHT)
+        for index, (cell, width) in enumerate(zip(cells, _WIDTHS, strict=True))
+    )
+    return "  ".join(padded).rstrip()
 
 
 def run_one(directory: Path, call: str, *, as_json: bool) -> bool:
@@ -156,7 +256,7 @@ def run_one(directory: Path, call: str, *, as_json: bool) -> bool:
     if detail is None:
         return False
     if as_json:
-        show.print_json(call_line(detail.row) if detail.row else {"call": call, "open": True})
+        show.print_json(opened_call(uuid_text(wanted), detail))
         return True
     _print_detail(detail)
     return True
@@ -164,6 +264,7 @@ def run_one(directory: Path, call: str, *, as_json: bool) -> bool:
 
 _COLUMNS = ("time (UTC)", "model", "upstream", "input", "cached", "output", "cost", "ms", "outcome", "call")
 _RIGHT = frozenset({3, 4, 5, 6, 7})
+_WIDTHS = (19, 20, 14, 9, 9, 9, 16, 8, 10, 36)
 
 
 def _cells(row: CallRow) -> list[str]:
@@ -211,5 +312,8 @@ def detail_lines(item: PricedEntry) -> list[str]:
             f"{entry.currency} per million = {format_pico(product.pico)} {entry.currency}"
         )
     if item.price is not None and entry.cost_pico is not None:
-        lines.append(f"    = {format_pico(entry.cost_pico)} {entry.currency}  (price: {item.price.ref})")
+        note = f"; {item.price.note}" if item.price.note else ""
+        lines.append(
+            f"    = {format_pico(entry.cost_pico)} {entry.currency}  (price: {item.price.ref}{note})"
+        )
     return lines

@@ -1,8 +1,8 @@
-"""`weir chat`: one question through the running gateway, streamed; then what the ledger says it cost."""
+"""`weir chat`: a question or a conversation through the running gateway, streamed, with what the ledger says it cost."""
 
 import http.client
-import json
 import sys
+import unicodedata
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tokenweir.cli import show
+from tokenweir.cli.colours import colours
 from tokenweir.cli.exits import FAILED, OK, NotReachableError
 from tokenweir.cli.new_key import DEFAULT_ACCOUNT, make_key
 from tokenweir.cli.running import find_running
@@ -52,6 +53,17 @@ class _Models(msgspec.Struct, frozen=True):
     data: tuple[_ModelName, ...] = ()
 
 
+class _Message(msgspec.Struct, frozen=True):
+    role: str
+    content: str
+
+
+class _Question(msgspec.Struct, frozen=True):
+    model: str
+    messages: list[_Message]
+    stream: bool = True
+
+
 def run(directory: Path, text: str, model: str, environ: Mapping[str, str]) -> int:
     """Ask, print, and account; the exit code. Raises NotReachableError, LedgerError."""
     status = find_running(directory)
@@ -59,36 +71,73 @@ def run(directory: Path, text: str, model: str, environ: Mapping[str, str]) -> i
         raise NotReachableError(f"no gateway runs on {directory}; start it with `weir up`, or name --data")
     own_key = environ.get(KEY_VARIABLE, "")
     if own_key:
-        return _chat(status.address, own_key, directory, text, model)
+        return Chat(directory, status.address, own_key, model).run(text)
     clock = SystemClock()
     record, secret = make_key(
         "weir chat", DEFAULT_ACCOUNT, (), now_us=clock.now_us(), random_bytes=random_bytes
     )
     create_key(directory, record, clock)
     try:
-        return _chat(status.address, secret, directory, text, model)
+        return Chat(directory, status.address, secret, model).run(text)
     finally:
         revoke_key(directory, record.id, clock)
 
 
-def _chat(address: str, key: str, directory: Path, text: str, model: str) -> int:
-    parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
-    try:
-        chosen = model or _first_model(connection, key)
-        body = {"model": chosen, "stream": True, "messages": [{"role": "user", "content": text}]}
-        connection.request("POST", "/v1/chat/completions", json.dumps(body), _headers(key))
-        answer = connection.getresponse()
-        if answer.status != HTTPStatus.OK:
-            print(f"weir: {_explain(answer)}", file=sys.stderr)
-            return FAILED
-        code = _print_stream(answer)
-        _print_account(directory, answer.getheader("x-weir-call", ""))
+class Chat:
+    """One conversation: what was said so far goes with each question."""
+
+    def __init__(self, directory: Path, address: str, key: str, model: str) -> None:
+        self._directory = directory
+        self._address = address
+        self._key = key
+        self._model = model
+        self._said: list[_Message] = []
+
+    def run(self, text: str) -> int:
+        """`text`, or what standard input holds; at a terminal, question after question. The exit code."""
+        if text:
+            return self.ask(text)
+        if not sys.stdin.isatty():
+            piped = sys.stdin.read(MAX_LINE_BYTES).strip()
+            if not piped:
+                raise ValueError('there is nothing to say; write it behind the command: weir chat "…"')
+            return self.ask(piped)
+        print("An empty line or Ctrl-D ends it.", file=sys.stderr)
+        code = OK
+        while question := _read_line():
+            code = self.ask(question)
         return code
-    except (OSError, http.client.HTTPException) as error:
-        raise NotReachableError(f"the gateway at {address} does not answer: {error}") from None
-    finally:
-        connection.close()
+
+    def ask(self, text: str) -> int:
+        """One question and its answer, printed as it comes. Raises NotReachableError."""
+        parts = urlsplit(self._address)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+        try:
+            self._model = self._model or _first_model(connection, self._key)
+            question = _Question(self._model, [*self._said, _Message("user", text)])
+            body = msgspec.json.encode(question)
+            connection.request("POST", "/v1/chat/completions", body, _headers(self._key))
+            answer = connection.getresponse()
+            if answer.status != HTTPStatus.OK:
+                print(f"weir: {_explain(answer)}", file=sys.stderr)
+                return FAILED
+            said, code = _print_stream(answer)
+        except (OSError, http.client.HTTPException) as error:
+            raise NotReachableError(f"the gateway at {self._address} does not answer: {error}") from None
+        finally:
+            connection.close()
+        _print_account(self._directory, answer.getheader("x-weir-call", ""))
+        if code == OK:
+            self._said = [*question.messages, _Message("assistant", said)]
+        return code
+
+
+def _read_line() -> str:
+    try:
+        return input("> ").strip()
+    except EOFError:
+        print()
+        return ""
 
 
 def _headers(key: str) -> dict[str, str]:
@@ -124,24 +173,31 @@ def events(lines: IO[bytes]) -> Iterator[bytes]:
             yield data
 
 
-def _print_stream(answer: http.client.HTTPResponse) -> int:
-    dim, end = ("\x1b[2m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
-    thinking = False
+def _print_stream(answer: http.client.HTTPResponse) -> tuple[str, int]:
+    """What was said, and the exit code. What the model thought is printed dim, and not part of it."""
+    dim, end = ("\x1b[2m", "\x1b[0m") if colours(sys.stdout) else ("", "")
+    thinking, spoken = False, []
     for data in events(answer):
         chunk = msgspec.json.decode(data, type=_Chunk)
         if chunk.error:
-            print(f"\nweir: {chunk.error.message}", file=sys.stderr)
-            return FAILED
+            print(f"\nweir: {printable(chunk.error.message)}", file=sys.stderr)
+            return "", FAILED
         for choice in chunk.choices:
             thought, said = choice.delta.reasoning_content, choice.delta.content
             if thought:
-                print(f"{dim}{thought}{end}", end="", flush=True)
+                print(f"{dim}{printable(thought)}{end}", end="", flush=True)
                 thinking = True
             if said:
-                print(("\n" if thinking else "") + said, end="", flush=True)
+                print(("\n" if thinking else "") + printable(said), end="", flush=True)
+                spoken.append(said)
                 thinking = False
     print()
-    return OK
+    return "".join(spoken), OK
+
+
+def printable(text: str) -> str:
+    """Without the control characters by which a model could write to the terminal what it does not say."""
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
 
 
 def _print_account(directory: Path, call: str) -> None:

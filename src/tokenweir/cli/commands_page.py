@@ -10,7 +10,8 @@ _INTRODUCTION = """\
 # Commands
 
 Every command takes `--data DIR` where it reads or writes the ledger; without it, the directory is that of the
-settings (docs/settings.md). All of them work while `weir up` runs. Colours are for terminals only.
+settings (docs/settings.md). All of them work while `weir up` runs. Colours are for terminals; `NO_COLOR` turns them
+off and `FORCE_COLOR` on.
 
 This page is generated from `src/tokenweir/cli/main.py`.
 """
@@ -27,8 +28,13 @@ Fields are only added, never renamed or removed. Money is exact decimal strings 
 | `weir usage --json` | `{"rows": [{"by": {"model": …}, "calls", "tokens": {"input", "cache_read", "cache_write", "output", \
 "reasoning"}, "cost": {"CNY": "0.000012"}, "unpriced_calls", "estimated_calls", …}], "since", "until"}` |
 | `weir calls --json` | one object a line: `{"call", "at", "key", "model", "tokens", "cost", "outcome", …, "seq"}` |
+| `weir calls CALL --json` | the same object with `"entries": [{"seq", "kind", "tokens", "price", "products": [{"token_class", \
+"tokens", "per_million", "amount"}], "cost", …}]`; under way: `{"call", "open", "entries"}` |
 | `weir ledger verify --json` | `{"ok": true, "entries": …}` |
-| `weir models --json`, `weir prices show --json` | `{"models": [{"model", "aliases", "deployments": […]}]}` |
+| `weir models --json`, `weir prices show --json` | `{"models": [{"model", "aliases", "deployments": [{"deployment", "prices": [{"currency", \
+"valid_from", "brackets", "windows", "now", …}], "context", "max_output", "flags", …}]}]}` |
+| `weir prices update --json` | `{"source", "date", "models", "new": [{"provider", "model", "before", "now"}], "changed", "removed", "lost", \
+"file", "reloaded"}` |
 | `weir doctor --json` | `{"ok", "findings": [{"check", "state", "text", "advice"}]}` |
 """
 

@@ -3,9 +3,10 @@
 import importlib.util
 import os
 import shutil
-import socket
+import sqlite3
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,18 +15,24 @@ import msgspec
 from tokenweir.cli import listen, show
 from tokenweir.cli.exits import FAILED, OK
 from tokenweir.cli.offers import Resolved
+from tokenweir.cli.reach import Reached, reach
 from tokenweir.cli.running import find_running
 from tokenweir.cli.settings import Settings, data_dir
 from tokenweir.cli.settings_file import load_settings
-from tokenweir.cli.sources import catalog_book, present_models, resolve_now
-from tokenweir.core.errors import TokenweirError
+from tokenweir.cli.sources import CatalogBook, catalog_book, present_models, resolve_now
+from tokenweir.cli.system import SystemClock
+from tokenweir.core.errors import LedgerError, TokenweirError
 from tokenweir.gateway.config import UpstreamConfig
 from tokenweir.ledger.schema import DATABASE_NAME
 from tokenweir.ledger.views import last_seq, open_reader
 
 LEAST_FREE_BYTES = 512 * 1024 * 1024
-CONNECT_TIMEOUT_S = 3.0
 LEAST_FILES = 4_096
+MOST_CLOCK_ERROR_S = 60.0
+#: Upstreams asked at the same time.
+MOST_AT_ONCE = 16
+#: A larger ledger is left to `weir ledger verify`: a check that reads it whole takes minutes.
+QUICK_CHECK_BYTES = 256 * 1024 * 1024
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -76,12 +83,15 @@ def examine(environ: Mapping[str, str], config: Path | None, data: Path | None) 
     findings += [Finding("settings", "warning", text) for text in settings.warnings]
     directory = data_dir(settings, environ)
     findings += [_data_dir(directory), _disk(directory), _ledger(directory), _port(settings, directory)]
+    book = catalog_book(directory)
+    findings += _keys(environ, book, settings)
     try:
         local = present_models(settings, directory)
-        resolved = resolve_now(settings, environ, local, catalog_book(directory))
+        resolved = resolve_now(settings, environ, local, book)
     except TokenweirError as error:
         return [*findings, Finding("upstreams", "bad", str(error), "correct it and run `weir doctor` again")]
-    return [*findings, *_upstreams(resolved), _models(resolved)]
+    notes = [Finding("note", "warning", note) for note in resolved.notes if note not in settings.warnings]
+    return [*findings, *notes, *_upstreams(resolved), _models(resolved)]
 
 
 def _python() -> Finding:
@@ -145,11 +155,20 @@ def _ledger(directory: Path) -> Finding:
     try:
         connection = open_reader(directory)
         try:
-            return Finding("ledger", "ok", f"{last_seq(connection):,} entries")
+            if (directory / DATABASE_NAME).stat().st_size > QUICK_CHECK_BYTES:
+                return Finding(
+                    "ledger", "ok", f"{last_seq(connection):,} entries; `weir ledger verify` replays them"
+                )
+            wrong = [row[0] for row in connection.execute("PRAGMA quick_check(1)") if row[0] != "ok"]
+            if wrong:
+                raise LedgerError(f"the file is damaged: {wrong[0]}")
+            return Finding("ledger", "ok", f"{last_seq(connection):,} entries, the file is whole")
         finally:
             connection.close()
-    except TokenweirError as error:
-        return Finding("ledger", "bad", str(error), "run `weir ledger verify`, or restore a backup")
+    except (TokenweirError, sqlite3.Error) as error:
+        return Finding(
+            "ledger", "bad", str(error), "stop `weir up`, run `weir ledger verify`, or restore a backup"
+        )
 
 
 def _port(settings: Settings, directory: Path) -> Finding:
@@ -170,20 +189,60 @@ def _upstreams(resolved: Resolved) -> list[Finding]:
         advice = "set a provider's key (such as MOONSHOT_API_KEY), start an engine, or write a weir.toml"
         return [Finding("upstreams", "warning", "none", advice)]
     others = [u for u in resolved.config.upstreams if not u.unix_socket]  # ours starts with `weir up`
-    return [_reach(upstream, socket.create_connection) for upstream in others]
+    if not others:
+        return []
+    with ThreadPoolExecutor(max_workers=min(len(others), MOST_AT_ONCE)) as pool:
+        reached = list(pool.map(reach, others))
+    now_s = SystemClock().now_us() / 1_000_000
+    findings = [_reached(upstream, found) for upstream, found in zip(others, reached, strict=True)]
+    return [*findings, _clock([found.date_s for found in reached if found.date_s is not None], now_s)]
 
 
-def _reach(upstream: UpstreamConfig, connect: Callable[..., socket.socket]) -> Finding:
-    """Whether its port (or its proxy's) takes a connection. Nothing is sent, no key leaves."""
-    host, port = upstream.proxy[:2] if upstream.proxy else (upstream.host, upstream.port)
-    where = f"{host} port {port}" + (f" (proxy of {upstream.host})" if upstream.proxy else "")
-    try:
-        connect((host, port), timeout=CONNECT_TIMEOUT_S).close()
-    except OSError as error:
-        advice = "start it, or check the address, the network and HTTPS_PROXY"
-        reason = error.strerror or str(error) or type(error).__name__
-        return Finding(f"upstream {upstream.name}", "bad", f"{where} cannot be reached: {reason}", advice)
-    return Finding(f"upstream {upstream.name}", "ok", f"{where} answers")
+def _reached(upstream: UpstreamConfig, found: Reached) -> Finding:
+    check = f"upstream {upstream.name}"
+    if not found.status:
+        return Finding(check, "bad", f"{upstream.host} cannot be reached: {found.error}", found.advice)
+    text = f"{upstream.host} answers {found.status} ({found.times})"
+    if found.status in (401, 403):
+        advice = "its key is refused: set the right one (`weir models --providers` names the variables), or api_key"
+        return Finding(check, "bad", text, advice)
+    if found.status in (404, 405):  # some have no list of models
+        return Finding(check, "ok", f"{text}; it has no list of models")
+    if found.status >= 300:
+        return Finding(check, "warning", text, "check its url in weir.toml, and its own status page")
+    return Finding(check, "ok", text)
+
+
+def _clock(dates_s: list[float], now_s: float) -> Finding:
+    """Prices and limits go by this machine's clock; each answer tells what time it is elsewhere."""
+    if not dates_s:
+        return Finding("clock", "ok", "no upstream told the time; not compared")
+    ahead_s = now_s - sorted(dates_s)[len(dates_s) // 2]
+    if abs(ahead_s) > MOST_CLOCK_ERROR_S:
+        advice = "set it (timedatectl set-ntp true): days of limits and hours of prices go by it"
+        return Finding("clock", "bad", f"off by {ahead_s:+,.0f} s", advice)
+    return Finding("clock", "ok", "agrees with the upstreams'")
+
+
+def _keys(environ: Mapping[str, str], book: CatalogBook, settings: Settings) -> list[Finding]:
+    """Which providers' keys are set; never what they are."""
+    found: dict[str, list[str]] = {}
+    for provider in book.providers():
+        for variable in provider.key_variables:
+            if environ.get(variable, "").strip():
+                found.setdefault(variable, []).append(provider.id)
+    if not found:
+        return [Finding("keys", "ok", "no provider's key is in the environment")]
+    if settings.upstreams:
+        text = f"{', '.join(found)} set; served is what [[upstream]] in {settings.file} names"
+        return [Finding("keys", "ok", text)]
+    findings = []
+    for variable, providers in found.items():
+        text = f"{variable} is set: {providers[0]}"
+        if len(providers) > 1:
+            text += f" (for {' or '.join(providers[1:])} write an [[upstream]] with that kind)"
+        findings.append(Finding("keys", "ok", text))
+    return findings
 
 
 def _models(resolved: Resolved) -> Finding:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from tokenweir.cli.colours import colours
 from tokenweir.cli.offers import Resolved, Source
 
 #: The model that the examples ask: ours if it runs, since it needs no account.
@@ -17,7 +18,7 @@ def greet(
 ) -> None:
     """Print the greeting; `key` is empty but on the first start."""
     stream = out or sys.stdout
-    bold, dim, end = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if stream.isatty() else ("", "", "")
+    bold, dim, end = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if colours(stream) else ("", "", "")
     lines = [
         f"{bold}tokenweir{end} serves {bold}{address}/v1{end}",
         f"  ledger    {directory}",

@@ -16,10 +16,15 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode=None,  # plain help comes in a third of the time
 )
-keys_app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
-ledger_app = typer.Typer(help="Check the ledger and copy it out.", no_args_is_help=True)
-prices_app = typer.Typer(help="Show what tokens cost, and refresh it.", no_args_is_help=True)
+keys_app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True, rich_markup_mode=None)
+ledger_app = typer.Typer(
+    help="Check the ledger and copy it out.", no_args_is_help=True, rich_markup_mode=None
+)
+prices_app = typer.Typer(
+    help="Show what tokens cost, and refresh it.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(keys_app, name="keys")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(prices_app, name="prices")
@@ -168,7 +173,7 @@ def calls(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """List calls, newest first."""
+    """List calls, newest first; or one with its entries, down to the tokens and prices of its cost."""
     from tokenweir.cli import calls_command
     from tokenweir.cli.exits import FAILED
     from tokenweir.cli.system import SystemClock
@@ -177,7 +182,7 @@ def calls(
 
     def act() -> None:
         if follow:
-            calls_command.run_follow(directory, as_json=as_json)
+            calls_command.run_follow(directory, model=model, key=key, as_json=as_json)
         elif call:
             if not calls_command.run_one(directory, call, as_json=as_json):
                 print(f"weir: the ledger has no call {call}", file=sys.stderr)
@@ -260,14 +265,19 @@ def prices_update(
 
 @app.command()
 def chat(
-    text: Annotated[str, typer.Argument(help="What to say.")],
-    model: Annotated[str, typer.Option(help="Which model; the first that is served without.")] = "",
+    text: Annotated[
+        str, typer.Argument(help="What to say; without it, a conversation (or what standard input holds).")
+    ] = "",
+    model: Annotated[str, typer.Option(help="Which model; abacus or the first that is served without.")] = "",
     data: Data = None,
 ) -> None:
     """Say something to a model through the running gateway, and show what it cost."""
     from tokenweir.cli import chat_command
 
-    raise SystemExit(chat_command.run(_directory(data), text, model, os.environ))
+    def act() -> None:
+        raise SystemExit(chat_command.run(_directory(data), text, model, os.environ))
+
+    _checked(act)
 
 
 @app.command()

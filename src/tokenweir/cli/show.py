@@ -4,10 +4,12 @@ import sys
 from collections.abc import Iterable, Sequence
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tokenweir.cli.colours import colours
 from tokenweir.core.money import format_pico
 
 #: What a pipe gets: wide enough that no cell is broken.
@@ -15,9 +17,21 @@ PIPE_WIDTH = 400
 
 
 def console() -> Console:
-    """Standard output; colours only on a terminal."""
+    """Standard output; colours only on a terminal, unless NO_COLOR or FORCE_COLOR (if not empty) says otherwise."""
     terminal = sys.stdout.isatty()
-    return Console(highlight=False, soft_wrap=False, width=None if terminal else PIPE_WIDTH)
+    return Console(
+        highlight=False,
+        soft_wrap=False,
+        no_color=not colours(sys.stdout),
+        force_terminal=colours(sys.stdout),
+        width=None if terminal else PIPE_WIDTH,
+    )
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """To `width` columns of a terminal, of which Chinese characters take two; a longer text stays whole."""
+    space = " " * max(0, width - cell_len(text))
+    return space + text if right else text + space
 
 
 def print_json(value: object) -> None:
