@@ -48,6 +48,20 @@ def from_now_on(prices: Sequence[Price], now_us: int) -> tuple[Price, ...]:
     return (*past[-1:], *prices[len(past) :])
 
 
+def price_call(
+    prices: Sequence[Price], prompt_tokens: int, *, begun_us: int, ended_us: int
+) -> AppliedPrice | None:
+    """The rates for a call that was sent and answered at these moments; None: unpriced.
+
+    Each price is asked at the moment by which its vendor prices. `prices` is sorted by `valid_from_us`.
+    """
+    for price in reversed(prices):
+        moment_us = ended_us if price.priced_at == "end" else begun_us
+        if price.valid_from_us <= moment_us:
+            return apply(price, prompt_tokens, moment_us)
+    return None
+
+
 def apply(price: Price, prompt_tokens: int, at_us: int) -> AppliedPrice:
     """The rates for a call with that many tokens of prompt, at the moment its vendor prices it."""
     window = window_at(price, at_us) if price.windows else -1

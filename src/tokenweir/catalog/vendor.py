@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
 from importlib import resources
+from typing import Literal
 
 import msgspec
 
@@ -23,6 +24,7 @@ class Peak(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_zone: str
     days: str
     hours: tuple[tuple[str, str], ...]
+    priced_at: Literal["start", "end"]  # a call's moment by which the vendor prices: sent, or complete
     rates: tuple[CatalogRates, ...]
 
 
@@ -65,6 +67,7 @@ def price_of(vendor: VendorPrice, model: str) -> Price:
         valid_from_us=int(vendor.since.timestamp()) * 1_000_000,
         windows=() if peak is None else _windows(peak),
         time_zone="UTC" if peak is None else peak.time_zone,
+        priced_at="start" if peak is None else peak.priced_at,
     )
 
 

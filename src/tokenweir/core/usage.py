@@ -45,4 +45,7 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.prompt + self.completion
 
 
+#: The upstream may have used something, and nobody can say what.
 NO_USAGE = Usage(provenance=Provenance.UNKNOWN)
+#: Known to be nothing: the upstream never got the request, or refused it.
+NOTHING_USED = Usage(provenance=Provenance.COUNTED)

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from tokenweir.catalog.pricing import apply, cost, price_at
-from tokenweir.core.usage import Provenance, Usage
+from tokenweir.catalog.pricing import cost, price_call
+from tokenweir.core.usage import NOTHING_USED, Provenance, Usage
 from tokenweir.gateway.config import DeploymentConfig
 from tokenweir.gateway.upstream import Upstream
 from tokenweir.gateway.upstream_connection import Fault, UpstreamConnection
 from tokenweir.ledger.entries import Outcome
-from tokenweir.protocol.answers import estimate_usage
+from tokenweir.protocol.answers import broken_usage, estimate_usage
 from tokenweir.protocol.http import connection_names, to_client
 from tokenweir.protocol.meter import ChatStreamMeter
 
@@ -33,7 +33,6 @@ OUTCOME_OF_FAULT = {
     Fault.STALLED: Outcome.TIMEOUT,
     Fault.MALFORMED: Outcome.UPSTREAM_ERROR,
 }
-NOTHING_USED = Usage(provenance=Provenance.COUNTED)
 
 
 class Attempt:
@@ -41,6 +40,7 @@ class Attempt:
 
     __slots__ = (
         "begun_us",
+        "bound",
         "call",
         "connection",
         "deployment",
@@ -71,6 +71,7 @@ class Attempt:
         self.status = 0
         self.served_model = ""
         self.ttft_us: int | None = None
+        self.bound = False  # the client has bytes of this answer: no other deployment can give it
         self.lines = b""  # header lines of the answer that travel on
         self.meter: ChatStreamMeter | None = None
         self.parts: list[bytes] = []
@@ -100,7 +101,7 @@ class Attempt:
     def answer_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
         lines = []
-        streamed = False
+        streamed = declared = False  # not every host says what it sends
         hop: frozenset[bytes] = frozenset()
         for name, value in headers:
             if name == b"connection":
@@ -109,18 +110,17 @@ class Attempt:
             if to_client(name) and name not in hop:
                 lines.append(b"%b: %b\r\n" % (name, value))
                 if name == b"content-type":
+                    declared = True
                     streamed = value.lower().startswith(b"text/event-stream")
         self.lines = b"".join(lines)
-        if streamed and status == 200:
+        if (streamed or (self.call.request.stream and not declared)) and status == 200:
             self.meter = ChatStreamMeter(forward_usage=self.call.wants_usage)
 
     def answer_data(self, data: bytes) -> None:
         if self.ttft_us is None:
             self.ttft_us = self.call.clock.now_us() - self.call.arrived_us
-            if self.meter is not None:
-                self.call.stream_begins(self)
         if self.meter is not None:
-            self.call.relay(self.meter.feed(data))
+            self._relay(self.meter, data)
             return
         self.size += len(data)
         if self.size > MAX_PLAIN_ANSWER_BYTES:
@@ -129,10 +129,27 @@ class Attempt:
             return
         self.parts.append(data)
 
+    def _relay(self, meter: ChatStreamMeter, data: bytes) -> None:
+        passed = meter.feed(data)
+        if not self.bound and passed:
+            if meter.error is not None:  # an error before anything else: another deployment may do better
+                self.parts.append(passed)
+                return
+            self.begin_stream()
+        self.call.relay(passed)
+
+    def begin_stream(self) -> None:
+        """From here on the client is bound to this answer."""
+        self.bound = True
+        self.call.stream_begins(self)
+
     def answer_end(self) -> None:
         self.connection = None
-        if self.meter is not None:
+        if self.meter is not None and (self.bound or self.meter.error is None):
             self.call.stream_ended(self)
+        elif self.meter is not None:
+            self.parts.append(self.meter.tail())
+            self.call.attempt_refused(self)
         elif self.status in FAILS_OVER:
             self.call.attempt_refused(self)
         else:
@@ -140,27 +157,38 @@ class Attempt:
 
     def answer_fault(self, fault: Fault, detail: str) -> None:
         self.connection = None
-        if self.meter is not None and self.ttft_us is not None:
+        if self.bound:
             self.call.stream_broke(self, fault, detail)
+        elif self.meter is not None and self.meter.error is not None:
+            self.call.attempt_refused(self)
         else:
             self.call.attempt_failed(self, fault, detail)
 
     # --- what it used
 
-    def streamed_usage(self) -> Usage:
-        """Usage of a stream, whole or cut off: reported where the upstream said, else counted here."""
-        meter = self.meter
-        if meter is None:
-            return estimate_usage(self.call.body_bytes, 0) if self.sent else NOTHING_USED
-        if meter.usage is not None:
-            return meter.usage
-        return estimate_usage(self.call.body_bytes, 0, counted=meter.counted)
+    def usage_so_far(self) -> Usage:
+        """Usage of an answer that was cut off, or of a stream: reported where the upstream said, else counted here."""
+        prompt_bytes = self.call.prompt_bytes
+        if not self.sent:
+            return NOTHING_USED
+        if self.meter is not None:
+            return self.meter.settled(prompt_bytes)
+        none_came = self.call.request.stream and not self.size
+        return estimate_usage(prompt_bytes, self.size, counted=0 if none_came else None)
+
+    def failed_usage(self) -> Usage:
+        """Usage of an attempt whose answer never came to a client, and is not whole."""
+        if not self.sent:
+            return NOTHING_USED
+        if self.meter is not None:
+            return self.meter.settled(self.call.prompt_bytes)
+        return broken_usage(self.call.prompt_bytes, self.status, self.size)
 
     def price(self, usage: Usage) -> "tuple[AppliedPrice | None, int | None]":
         """The applied price and the cost (pico): (None, None) where there is no price."""
-        price = price_at(self.deployment.prices, self.begun_us)
-        if price is None:
+        applied = price_call(
+            self.deployment.prices, usage.prompt, begun_us=self.begun_us, ended_us=self.call.clock.now_us()
+        )
+        if applied is None:
             return None, None
-        moment_us = self.begun_us if price.priced_at == "start" else self.call.clock.now_us()
-        applied = apply(price, usage.prompt, moment_us)
         return applied, None if usage.provenance is Provenance.UNKNOWN else cost(applied, usage)

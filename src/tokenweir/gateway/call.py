@@ -1,6 +1,7 @@
 """A call from its request to its settlement: the states of `protocol.exchange`, carried out."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -8,15 +9,15 @@ import msgspec
 from tokenweir.catalog.pricing import price_id
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.money import format_pico
-from tokenweir.core.usage import NO_USAGE, Provenance, Usage
+from tokenweir.core.usage import NOTHING_USED, Provenance, Usage
 from tokenweir.gateway.answering import AnsweringConnection
-from tokenweir.gateway.attempt import NOTHING_USED, OUTCOME_OF_FAULT, REDIRECTS, Attempt
+from tokenweir.gateway.attempt import OUTCOME_OF_FAULT, REDIRECTS, Attempt
 from tokenweir.gateway.request import Request
 from tokenweir.gateway.upstream_connection import Fault
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.messages import Checkpoint, CloseAttempt, KeyRecord, OpenCall, OpenResult
 from tokenweir.protocol import problems
-from tokenweir.protocol.answers import estimate_usage, read_chat_answer
+from tokenweir.protocol.answers import prompt_text_bytes, read_chat_answer
 from tokenweir.protocol.chat import BadRequest, ChatRequest, parse_chat, rewrite_chat
 from tokenweir.protocol.embeddings import parse_embeddings, rewrite_embeddings
 from tokenweir.protocol.exchange import Event, State, move
@@ -194,15 +195,19 @@ class Call:
 
     def attempt_failed(self, attempt: Attempt, fault: Fault, detail: str) -> None:
         """No byte of an answer reached the client: try the next deployment, or give up."""
-        usage = NO_USAGE if attempt.sent else NOTHING_USED
         outcome = OUTCOME_OF_FAULT[fault]
         reason = f"{attempt.deployment.upstream} {fault.value}: {detail}"
         problem = PROBLEM_OF_FAULT.get(fault, problems.upstream_failed)(f"The upstream {reason}.")
-        self._give_up_or_go_on(attempt, usage, outcome, reason, lambda: self._answer_problem(problem))
+        last = lambda: self._answer_problem(problem)  # noqa: E731
+        self._give_up_or_go_on(attempt, attempt.failed_usage(), outcome, reason, last)
 
     def attempt_refused(self, attempt: Attempt) -> None:
-        """The upstream answered with a status that another deployment may not have."""
+        """The upstream answered with an error that another deployment may not have."""
         reason = f"{attempt.deployment.upstream} answered {attempt.status}"
+        body = b"".join(attempt.parts)
+        if attempt.status == 200:
+            reason += " with an error inside"
+        usage = attempt.failed_usage() if attempt.meter else read_chat_answer(body).usage or NOTHING_USED
         if attempt.status in CREDENTIAL_STATUSES:
             problem = problems.upstream_failed(
                 f"The upstream {attempt.deployment.upstream} refused the gateway's credentials or balance "
@@ -216,9 +221,8 @@ class Call:
             )
             last = lambda: self._answer_problem(redirect)  # noqa: E731
         else:
-            body = b"".join(attempt.parts)
             last = lambda: self._answer(attempt.status, attempt.lines, body)  # noqa: E731
-        self._give_up_or_go_on(attempt, NOTHING_USED, Outcome.UPSTREAM_ERROR, reason, last)
+        self._give_up_or_go_on(attempt, usage, Outcome.UPSTREAM_ERROR, reason, last)
 
     def _give_up_or_go_on(
         self, attempt: Attempt, usage: Usage, outcome: Outcome, reason: str, last: Callable[[], None]
@@ -236,13 +240,16 @@ class Call:
     def plain_answered(self, attempt: Attempt) -> None:
         """A whole answer is there."""
         body = b"".join(attempt.parts)
+        answer = read_chat_answer(body)
+        if attempt.status == 200 and answer.failed:
+            self.attempt_refused(attempt)
+            return
+        attempt.served_model = answer.model
         self.state = move(self.state, Event.ANSWERED)
-        if attempt.status != 200:
-            usage, outcome = NOTHING_USED, Outcome.UPSTREAM_ERROR
+        if attempt.status == 200:
+            usage, outcome = answer.settled(self.prompt_bytes), Outcome.OK
         else:
-            answer = read_chat_answer(body)
-            usage, outcome = answer.usage or estimate_usage(self.body_bytes, answer.output_bytes), Outcome.OK
-            attempt.served_model = answer.model
+            usage, outcome = answer.usage or NOTHING_USED, Outcome.UPSTREAM_ERROR
         self._settle(
             Event.ENDED, usage, outcome, "", lambda: self._answer(attempt.status, attempt.lines, body)
         )
@@ -264,15 +271,17 @@ class Call:
         """The upstream ended its stream in order, though perhaps not in its dialect's order."""
         meter = attempt.meter
         assert meter is not None
-        if attempt.ttft_us is None:
+        if not (attempt.bound or meter.finished):
             self.attempt_failed(attempt, Fault.BROKE, "it ended before it began")
             return
         attempt.served_model = meter.model
         tail = meter.tail()
+        if not attempt.bound:
+            attempt.begin_stream()
         if meter.error is not None:
             self._settle(
                 Event.BROKE,
-                attempt.streamed_usage(),
+                attempt.usage_so_far(),
                 Outcome.UPSTREAM_BROKE,
                 "an error inside the stream",
                 lambda: self._end(tail),
@@ -280,7 +289,7 @@ class Call:
         elif not meter.finished:
             self.stream_broke(attempt, Fault.BROKE, "its stream has no end")
         else:
-            self._settle(Event.ENDED, attempt.streamed_usage(), Outcome.OK, "", lambda: self._end(tail))
+            self._settle(Event.ENDED, attempt.usage_so_far(), Outcome.OK, "", lambda: self._end(tail))
 
     def stream_broke(self, attempt: Attempt, fault: Fault, detail: str) -> None:
         """The upstream broke mid-stream: never a silent end."""
@@ -291,7 +300,7 @@ class Call:
             problems.upstream_failed(f"The upstream {reason}. The answer is incomplete.")
         )
         self._settle(
-            Event.BROKE, attempt.streamed_usage(), Outcome.UPSTREAM_BROKE, reason, lambda: self._end(event)
+            Event.BROKE, attempt.usage_so_far(), Outcome.UPSTREAM_BROKE, reason, lambda: self._end(event)
         )
 
     # --- the client
@@ -334,11 +343,16 @@ class Call:
         attempt = self._attempt
         if attempt is None:
             return NOTHING_USED
-        usage = attempt.streamed_usage()
+        usage = attempt.usage_so_far()
         attempt.cancel()
         return usage
 
     # --- settlement
+
+    @cached_property
+    def prompt_bytes(self) -> int:
+        """Text of the request, for an estimate of its input."""
+        return prompt_text_bytes(self.body)
 
     def tick(self) -> None:
         """Called a few times a second: note how far a long stream has come."""
@@ -350,7 +364,7 @@ class Call:
             return
         self._last_checkpoint_us = now_us
         self._checkpoints += 1
-        usage = attempt.streamed_usage()
+        usage = attempt.usage_so_far()
         price, cost_pico, currency = self._priced(attempt, usage)
         self.worker.link.checkpoint(
             Checkpoint(

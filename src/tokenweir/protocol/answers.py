@@ -1,54 +1,113 @@
 """Plain answers: their usage, or an estimate of it."""
 
+import re
+
 import msgspec
 
-from tokenweir.core.usage import Provenance, Usage
+from tokenweir.core.usage import NO_USAGE, NOTHING_USED, Provenance, Usage
+from tokenweir.protocol.envelope import UNREADABLE, Envelope
 from tokenweir.protocol.usage import read_usage
 
 #: Bytes of UTF-8 in a token, where nobody counted. English text of common tokenizers has about 4; JSON, code
 #: and Chinese (3 bytes a character, about 1.5 characters a token) have less, hence the lower figure.
 BYTES_PER_TOKEN = 3.5
-
-
-_NULL = msgspec.Raw(b"null")
+#: Pictures and sound inside a request: bytes that are no text.
+_EMBEDDED = re.compile(rb'"(?:data:[^"]{1024,}|[A-Za-z0-9+/=]{1024,})"')
 
 
 class ChatAnswer(msgspec.Struct, frozen=True):
     """What metering needs of a whole answer."""
 
-    usage: Usage | None
+    usage: Usage | None  # as reported
     model: str
-    output_bytes: int  # the answer's size, for an estimate where usage is missing
+    output_bytes: int  # text of the answer, for an estimate where usage is missing
+    failed: bool  # an error, though its status may be 200
+
+    def settled(self, prompt_bytes: int) -> Usage:
+        """Usage as reported, or as estimated."""
+        if self.usage is not None:
+            return self.usage
+        return NOTHING_USED if self.failed else estimate_usage(prompt_bytes, self.output_bytes)
 
 
 class _Choice(msgspec.Struct):
-    usage: msgspec.Raw = _NULL  # Kimi
+    usage: msgspec.Raw = msgspec.Raw(b"null")  # Kimi
+    message: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Body(msgspec.Struct):
-    model: object = None
-    usage: msgspec.Raw = _NULL
+class _Message(msgspec.Struct):
+    content: object = None
+    reasoning_content: object = None
+    reasoning: object = None
+    refusal: object = None
+    tool_calls: object = None
+    function_call: object = None
+
+
+class _Body(Envelope):
     choices: list[_Choice] | None = None
 
 
 _DECODER = msgspec.json.Decoder(_Body)
+_MESSAGE = msgspec.json.Decoder(_Message)
 
 
 def read_chat_answer(body: bytes) -> ChatAnswer:
-    """Never raises: an answer that is not understood is passed on, and estimated."""
+    """Never raises: an answer that is not understood is passed on as an error, for nothing says that it is more."""
     try:
         found = _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ChatAnswer(None, "", len(body))
+    except UNREADABLE:
+        return ChatAnswer(None, "", 0, failed=True)
+    choices = found.choices or []
     usage = read_usage(found.usage)
-    if usage is None and found.choices:
-        usage = read_usage(found.choices[0].usage)
-    model = found.model if isinstance(found.model, str) else ""
-    return ChatAnswer(usage, model[:200], len(body))
+    if usage is None and choices:
+        usage = read_usage(choices[0].usage)
+    size = sum(_message_bytes(choice.message) for choice in choices) if usage is None else 0
+    return ChatAnswer(usage, found.served_model(), size, failed=found.failed(empty=not choices))
+
+
+def _message_bytes(raw: msgspec.Raw) -> int:
+    try:
+        message = _MESSAGE.decode(raw)
+    except UNREADABLE:
+        return 0
+    return sum(text_bytes(getattr(message, name)) for name in _Message.__struct_fields__)
+
+
+def text_bytes(value: object) -> int:
+    """Bytes of the text in a member of a message: of a text, of a list of parts, of calls of tools.
+
+    Ids, types and the like are not text; only names, arguments and text are.
+    """
+    if isinstance(value, str):
+        return len(value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, list):
+        return sum(map(text_bytes, value))
+    if isinstance(value, dict):
+        named = (value.get(name) for name in ("function", "name", "arguments", "text", "thinking"))
+        return sum(map(text_bytes, named))
+    return 0
+
+
+def prompt_text_bytes(body: bytes) -> int:
+    """Bytes of a request that an estimate of its input may count: what is embedded in base64 is no text."""
+    if len(body) < 1024:
+        return len(body)
+    return len(body) - sum(match.end() - match.start() for match in _EMBEDDED.finditer(body))
+
+
+def bytes_to_tokens(size: int) -> int:
+    """About how many tokens `size` bytes of text are."""
+    return int(size / BYTES_PER_TOKEN)
 
 
 def estimate_usage(prompt_bytes: int, output_bytes: int, counted: int | None = None) -> Usage:
-    """Usage where the upstream said nothing: from sizes, or with `counted` pieces of a stream as its output."""
-    output = int(output_bytes / BYTES_PER_TOKEN) if counted is None else counted
+    """Usage where the upstream said nothing: from sizes, or with `counted` tokens of a stream as its output."""
+    output = bytes_to_tokens(output_bytes) if counted is None else counted
     provenance = Provenance.ESTIMATED if counted is None else Provenance.COUNTED
-    return Usage(input=int(prompt_bytes / BYTES_PER_TOKEN), output=output, provenance=provenance)
+    return Usage(input=bytes_to_tokens(prompt_bytes), output=output, provenance=provenance)
+
+
+def broken_usage(prompt_bytes: int, status: int, size: int) -> Usage:
+    """Usage of a plain answer of which `size` bytes came before it broke off: only a 200 was generating."""
+    return estimate_usage(prompt_bytes, size) if status == 200 and size else NO_USAGE

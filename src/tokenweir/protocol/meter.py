@@ -1,21 +1,25 @@
 """The meter of a streamed answer: passes bytes on, watching what they cost.
 
-A piece that holds whole events and none of the marks below passes untouched and undecoded. The end, `data: [DONE]`, is
-held back: the client gets it once the settlement is durable.
+Of a stream's events nearly all differ from the one before in their text alone. Such an event is compared, not decoded,
+and passes untouched. The end, `data: [DONE]`, is held back: the client gets it once the settlement is durable.
 """
+
+import re
 
 import msgspec
 
-from tokenweir.core.errors import WireError
-from tokenweir.core.usage import Usage
-from tokenweir.protocol.sse import SseSplitter, event_data
+from tokenweir.core.usage import NOTHING_USED, Provenance, Usage
+from tokenweir.protocol.answers import bytes_to_tokens, estimate_usage, text_bytes
+from tokenweir.protocol.envelope import UNREADABLE, Envelope
+from tokenweir.protocol.sse import SseSplitter, event_fields
 from tokenweir.protocol.usage import read_usage
 
-#: Bytes that make an event worth reading. Text that happens to hold one costs time, nothing else.
-_MARKS = (b'"usage"', b"[DONE]", b'"error"', b'"finish_reason":"', b'"finish_reason": "', b"event:")
-#: Names of deltas that bear tokens; what follows is not an empty string or null.
-_TOKEN_NAMES = (b'"content":"', b'"reasoning_content":"', b'"reasoning":"', b'"arguments":"', b'"text":"')
-_NULL = msgspec.Raw(b"null")
+#: Text of a delta up to this many bytes counts as one token; few tokens of any vocabulary are longer.
+ONE_TOKEN_BYTES = 24
+#: The text of a delta inside its event: a JSON string that is not empty, below a name that bears tokens.
+_TEXT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments|refusal)": ?"((?:[^"\\]|\\.)+)"')
+#: A pattern is taken from at most this many events, and one in four of those counted: some hosts repeat none.
+_PATTERNS_MIN = 8
 
 
 class _Delta(msgspec.Struct):
@@ -23,23 +27,27 @@ class _Delta(msgspec.Struct):
     reasoning_content: object = None
     reasoning: object = None
     tool_calls: object = None
+    function_call: object = None
     refusal: object = None
+
+    def tokens(self) -> int:
+        """How many tokens it bears: one, or more where the host packs several into a delta."""
+        size = sum(text_bytes(getattr(self, name)) for name in _Delta.__struct_fields__)
+        return bytes_to_tokens(size) if size > ONE_TOKEN_BYTES else min(size, 1)
 
 
 class _Choice(msgspec.Struct):
     delta: _Delta | None = None
     finish_reason: object = None
-    usage: msgspec.Raw = _NULL
+    usage: msgspec.Raw = msgspec.Raw(b"null")  # Kimi
 
 
-class _Chunk(msgspec.Struct):
-    model: object = None
+class _Chunk(Envelope):
     choices: list[_Choice] | None = None
-    usage: msgspec.Raw = _NULL
-    error: msgspec.Raw = _NULL
 
 
 _DECODER = msgspec.json.Decoder(_Chunk)
+_LENIENT = msgspec.json.Decoder(Envelope)  # for a chunk whose choices have a shape of their own
 
 
 class ChatStreamMeter:
@@ -50,28 +58,20 @@ class ChatStreamMeter:
         self._splitter = SseSplitter()
         self._held = b""
         self._ended = False
+        self._before = self._after = b""  # of the last plain event: what stands around its text
+        self._patterns = 0
         self.usage: Usage | None = None  # as reported last: reports are cumulative, never added
-        self.counted = 0  # pieces that bore tokens: the output's tokens where nobody reports them
+        self.counted = 0  # tokens of the output, where nobody reports them
         self.error: str | None = None
         self.finished = False
         self.model = ""
 
     def feed(self, chunk: bytes) -> bytes:
         """What may go to the client now. Raises nothing: what is not understood passes."""
-        if not self._ended and not self._splitter.rest and self.model and chunk.endswith(b"\n\n"):
-            for mark in _MARKS:
-                if mark in chunk:
-                    break
-            else:
-                events = chunk.count(b"\n\n")
-                self.counted += 1 if events == 1 else self._count_tokens(chunk)
-                return chunk
-        try:
-            events_now = self._splitter.feed(chunk)
-        except WireError:
-            passed, self._splitter.rest = self._splitter.rest, b""
-            return passed
-        return b"".join([event for event in events_now if self._passes(event)])
+        if not self._splitter.rest and not self._ended and (tokens := self._plain_tokens(chunk)):
+            self.counted += tokens
+            return chunk
+        return b"".join([event for event in self._splitter.feed(chunk) if self._passes(event)])
 
     def tail(self) -> bytes:
         """What was held back: the end of the stream, and an event that never became whole."""
@@ -79,39 +79,87 @@ class ChatStreamMeter:
         self._splitter.rest = b""
         return held
 
-    def _count_tokens(self, chunk: bytes) -> int:
-        return sum(any(name in event for name in _TOKEN_NAMES) for event in chunk.split(b"\n\n"))
+    def settled(self, prompt_bytes: int) -> Usage:
+        """Usage of the stream, whole or cut off: as reported, or counted here where nobody said it to the end."""
+        reported = self.usage
+        if reported is None:
+            if self.error is not None and not self.counted:
+                return NOTHING_USED
+            return estimate_usage(prompt_bytes, 0, counted=self.counted)
+        if not self.finished and self.counted > reported.completion:  # a report from before the end
+            output = self.counted - reported.reasoning
+            return msgspec.structs.replace(reported, output=output, provenance=Provenance.COUNTED)
+        return reported
+
+    def _plain_tokens(self, event: bytes) -> int:
+        """Tokens of an event that differs from the last plain one in its text alone; 0: it has to be read."""
+        before, after = self._before, self._after
+        if not before or not event.startswith(before) or not event.endswith(after):
+            return 0
+        text = event[len(before) : -len(after)]
+        if b'"' in text and (text.count(b'"') != text.count(b'\\"') or b"\\\\" in text):
+            return 0  # it may end before the place where the last one ended
+        if len(text) <= ONE_TOKEN_BYTES:
+            return min(len(text), 1)
+        return 0 if b"\\" in text else bytes_to_tokens(len(text))
 
     def _passes(self, event: bytes) -> bool:
         """Read an event; whether it goes on to the client now."""
-        data = event_data(event)
+        if not self._ended and (tokens := self._plain_tokens(event)):
+            self.counted += tokens
+            return True
+        kind, data = event_fields(event)
         if self._ended or data.strip() == b"[DONE]":
             self._ended = self.finished = True
             self._held += event
             return False
-        return not data or self._read(data)
-
-    def _read(self, data: bytes) -> bool:
-        try:
-            found = _DECODER.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return True
-        if isinstance(found.model, str) and found.model:
-            self.model = found.model[:200]
-        if bytes(found.error) != b"null":
+        if kind == b"error":
             self.error = "the upstream reported an error"
             return True
+        return not data or self._read(data, event)
+
+    def _read(self, data: bytes, event: bytes) -> bool:
+        try:
+            found = _DECODER.decode(data)
+        except msgspec.ValidationError:
+            try:
+                found = _Chunk(**msgspec.structs.asdict(_LENIENT.decode(data)))
+            except UNREADABLE:
+                return True
+        except UNREADABLE:
+            return True
+        self.model = found.served_model() or self.model
         choices = found.choices or []
+        if found.failed(empty=not choices):
+            self.error = "the upstream reported an error"
+            return True
         reported = read_usage(found.usage)
         for choice in choices:
             reported = reported or read_usage(choice.usage)
-            if choice.finish_reason:
-                self.finished = True
-            delta = choice.delta
-            if delta is not None and any(
-                (delta.content, delta.reasoning_content, delta.reasoning, delta.tool_calls, delta.refusal)
-            ):
-                self.counted += 1
-        if reported is not None:
+        if reported is not None and (reported.total or self.usage is None):  # a late zero undoes no report
             self.usage = reported
-        return bool(choices) or bytes(found.usage) == b"null" or self._forward_usage
+        counted = [self._read_choice(choice) for choice in choices]
+        if len(counted) == 1 and counted[0] and reported is None and choices[0].finish_reason is None:
+            self._learn(event)
+        if choices or bytes(found.usage) == b"null":
+            return True
+        self.finished = self.finished or reported is not None  # the tail that OpenAI's dialect sends last
+        return self._forward_usage
+
+    def _read_choice(self, choice: _Choice) -> int:
+        if choice.finish_reason == "error":  # OpenRouter
+            self.error = "the upstream reported an error"
+        elif choice.finish_reason:
+            self.finished = True
+        tokens = 0 if choice.delta is None else choice.delta.tokens()
+        self.counted += tokens
+        return tokens
+
+    def _learn(self, event: bytes) -> None:
+        """Take what stands around the text of a plain event, if it is in one piece."""
+        if self._patterns > _PATTERNS_MIN + self.counted // 4:
+            return
+        self._patterns += 1
+        found = list(_TEXT.finditer(event))
+        if len(found) == 1:
+            self._before, self._after = event[: found[0].start(1)], event[found[0].end(1) :]

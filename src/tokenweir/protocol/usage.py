@@ -1,21 +1,15 @@
 """An upstream's usage object, in any of its shapes, to disjoint classes.
 
 Cached tokens stand inside the prompt's (OpenAI, Kimi, Qwen) or split as hit and miss (DeepSeek); reasoning stands
-inside the completion's, or outside where the total says so.
+inside the completion's, or outside where the total says so. `docs/metering.md` shows each shape.
 """
 
 import msgspec
 
 from tokenweir.core.usage import Usage
+from tokenweir.protocol.envelope import UNREADABLE
 
 MOST_TOKENS = 10**9  # a count beyond this is not one
-
-
-class _Details(msgspec.Struct):
-    cached_tokens: object = None
-    cache_creation_tokens: object = None
-    cache_write_tokens: object = None
-    reasoning_tokens: object = None
 
 
 class _Raw(msgspec.Struct):
@@ -25,8 +19,9 @@ class _Raw(msgspec.Struct):
     cached_tokens: object = None  # Kimi
     prompt_cache_hit_tokens: object = None  # DeepSeek
     cache_creation_input_tokens: object = None
-    prompt_tokens_details: _Details | None = None
-    completion_tokens_details: _Details | None = None
+    reasoning_tokens: object = None  # SGLang
+    prompt_tokens_details: object = None
+    completion_tokens_details: object = None
 
 
 _DECODER = msgspec.json.Decoder(_Raw)
@@ -34,29 +29,31 @@ _DECODER = msgspec.json.Decoder(_Raw)
 
 def read_usage(raw: msgspec.Raw | bytes | None) -> Usage | None:
     """Usage as reported, or None where nothing usable was. Explicit zeros are a report."""
-    if raw is None:
+    if raw is None or bytes(raw) == b"null":
         return None
     try:
         found = _DECODER.decode(raw)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None
-    prompt, completion = _count(found.prompt_tokens), _count(found.completion_tokens)
-    if prompt is None:
+    prompt, total = _count(found.prompt_tokens), _count(found.total_tokens)
+    completion = _count(found.completion_tokens)
+    if completion is None and prompt is not None and total is not None and found.completion_tokens is None:
+        completion = total - prompt  # embeddings report no completion; some chunks report it as null
+    if prompt is None or completion is None or completion < 0:
         return None
-    completion = completion or 0
-    prompt_details = found.prompt_tokens_details or _Details()
-    completion_details = found.completion_tokens_details or _Details()
-    cached = min(
-        prompt, _first(prompt_details.cached_tokens, found.cached_tokens, found.prompt_cache_hit_tokens)
-    )
+    into, out = found.prompt_tokens_details, found.completion_tokens_details
+    cached = _first(_member(into, "cached_tokens"), found.cached_tokens, found.prompt_cache_hit_tokens)
+    cached = min(prompt, cached)  # more than the prompt is a miscount of the host
     written = _first(
-        prompt_details.cache_write_tokens,
-        prompt_details.cache_creation_tokens,
+        _member(into, "cache_write_tokens"),
+        _member(into, "cache_creation_tokens"),
+        _member(into, "cache_creation_input_tokens"),
         found.cache_creation_input_tokens,
     )
     written = min(prompt - cached, written)
-    reasoning = _first(completion_details.reasoning_tokens)
-    if reasoning and _count(found.total_tokens) == prompt + completion + reasoning:
+    hour = min(written, _first(_member(_member(into, "cache_creation"), "ephemeral_1h_input_tokens")))
+    reasoning = _first(_member(out, "reasoning_tokens"), found.reasoning_tokens)
+    if reasoning and total == prompt + completion + reasoning:
         output = completion  # this host counts reasoning beside the completion
     else:
         reasoning = min(reasoning, completion)  # more would be a miscount of the host
@@ -64,16 +61,24 @@ def read_usage(raw: msgspec.Raw | bytes | None) -> Usage | None:
     return Usage(
         input=prompt - cached - written,
         cache_read=cached,
-        cache_write_5m=written,
+        cache_write_5m=written - hour,
+        cache_write_1h=hour,
         output=output,
         reasoning=reasoning,
     )
 
 
 def _count(value: object) -> int | None:
+    """A whole number of tokens, also where a host writes it as 12.0; None for what is none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_TOKENS:
         return None
     return value
+
+
+def _member(value: object, name: str) -> object:
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def _first(*values: object) -> int:
