@@ -9,7 +9,8 @@ from tokenweir.catalog.price import Rates
 from tokenweir.core.ids import uuid7
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
 from tokenweir.ledger.entries import Entry, Kind, Outcome
-from tokenweir.ledger.schema import DATABASE_NAME, ENTRY_COLUMNS, HOURLY_KEYS, HOURLY_SUMS, migrate
+from tokenweir.ledger.rollups import ROLLUPS, SUMS
+from tokenweir.ledger.schema import DATABASE_NAME, ENTRY_COLUMNS, migrate
 from tokenweir.ledger.views import HOUR_US
 
 START_US = 1_795_392_000_000_000  # 2026-11-23T00:00:00Z
@@ -33,10 +34,18 @@ class Book:
         self.connection.execute(f"INSERT INTO entries VALUES ({', '.join('?' * len(row))})", row)
 
     def hour(self, hour: int, **fields: str | int) -> None:
-        keys: list[str | int] = [hour, *(fields.get(name, "") for name in HOURLY_KEYS[1:])]
-        sums = [fields.get(name, 0) for name in HOURLY_SUMS]
-        marks = ", ".join("?" * (len(keys) + len(sums)))
-        self.connection.execute(f"INSERT INTO hourly VALUES ({marks})", [*keys, *sums])
+        """Sums of an hour, and of its day."""
+        sums = [fields.get(name, 0) for name in SUMS]
+        added = ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)
+        for rollup in ROLLUPS:
+            period = hour * HOUR_US // rollup.period_us
+            row = [period, *(fields.get(name, "") for name in rollup.names), *sums]
+            columns = ", ".join((*rollup.keys, *SUMS))
+            self.connection.execute(
+                f"INSERT INTO {rollup.table} ({columns}) VALUES ({', '.join('?' * len(row))}) "
+                f"ON CONFLICT DO UPDATE SET {added}",
+                row,
+            )
 
 
 def call_id(number: int) -> bytes:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tokenweir.core.usage import Usage
-from tokenweir.ledger.laws import LEAST_OUTPUT, LedgerState, renews_at_us, window_start_us
+from tokenweir.ledger.laws import LEAST_OUTPUT, LedgerState, Spent, renews_at_us, window_start_us
 from tokenweir.ledger.messages import CostBound, KeyRecord, Limit, OpenCall
 
 DAY_US = 86_400_000_000
@@ -66,7 +66,7 @@ class Laws(RuleBasedStateMachine):
         usage = Usage(
             input=data.draw(st.integers(0, most_input)), output=data.draw(st.integers(0, most_output))
         )
-        self.state.spend(call, usage, usage.input * 2 + usage.output * 3, "CNY")
+        self.state.spend(call, Spent(usage, usage.input * 2 + usage.output * 3, "CNY"))
         self.state.close(call)
         assert self.state.close(call) == ()  # an end happens once
 
@@ -99,7 +99,7 @@ def test_of_500_on_a_limit_that_fits_100_exactly_100_are_opened() -> None:
     assert opened == list(range(1, 101))
     for number in opened:
         call = number.to_bytes(16, "big")
-        state.spend(call, Usage(input=10, output=10), 50, "CNY")
+        state.spend(call, Spent(Usage(input=10, output=10), 50, "CNY"))
         state.close(call)
     again = [state.decide_open(asks(n, DAY_US, 10, 20)) for n in range(501, 701)]
     assert sum(not result.refused and result.output_tokens == 20 for result in again) == 100 * 30 // 80

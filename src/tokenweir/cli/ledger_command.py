@@ -14,6 +14,9 @@ from tokenweir.core.clock import Clock
 from tokenweir.ledger import export as exports
 from tokenweir.ledger.views import last_seq, open_reader
 
+#: What takes less than this is not worth a progress bar.
+UNSHOWN_S = 1.0
+
 
 def export(directory: Path, form: str, output: Path | None, since: str, until: str, clock: Clock) -> None:
     """Write entries to a file or to standard output. Raises ValueError for wrong words, LedgerError."""
@@ -53,9 +56,19 @@ def verify(directory: Path, as_json: bool) -> int:
     """Replay the ledger; the exit code. Raises LedgerError where it cannot be read."""
     from tokenweir.ledger.verify import verify as replay
 
-    report = replay(directory)
+    with Progress(console=_terminal(), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("entries", total=None, visible=False)
+        began_s = bar.get_time()
+
+        def progress(done: int, total: int) -> None:
+            shown = bar.get_time() - began_s > UNSHOWN_S
+            bar.update(task, completed=done, total=total, visible=shown)
+
+        report = replay(directory, progress)
     if as_json:
         show.print_json(report)
-    else:
-        print(f"{report.entries:,} entries replayed: {'everything agrees' if report.ok else 'NOT sound'}")
+        return OK if report.ok else FAILED
+    print(f"{report.entries:,} entries replayed: {'everything agrees' if report.ok else 'NOT sound'}")
+    for problem in report.problems:
+        print(f"  {problem}")
     return OK if report.ok else FAILED

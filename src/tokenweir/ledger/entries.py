@@ -17,7 +17,7 @@ class Kind(StrEnum):
     SETTLED = (
         "settled"  # the last attempt and the end of the call; durable before the last byte to the client
     )
-    LATE = "late"  # what a call cost beyond what its settlement said, learned afterwards
+    LATE = "late"  # what the end of a call really was, learned after it was settled: takes that entry's place
 
 
 class Outcome(StrEnum):

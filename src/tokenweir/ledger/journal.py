@@ -5,18 +5,21 @@ import msgspec
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import LedgerError
 from tokenweir.ledger.entries import Entry, Kind, Outcome
+from tokenweir.ledger.laws import Spent
 from tokenweir.ledger.messages import (
     Checkpoint,
     CloseAttempt,
     CreateKey,
     DefinePrice,
     KeyRecord,
+    Limit,
     OpenCall,
     OpenResult,
     RevokeKey,
 )
-from tokenweir.ledger.store import Batch, Store
+from tokenweir.ledger.store import Batch, Spending, Store
 
+_ENDS = (Kind.SETTLED, Kind.LATE, Kind.REFUSED)
 Durable = OpenCall | Checkpoint | CloseAttempt | DefinePrice | CreateKey | RevokeKey
 
 
@@ -83,30 +86,21 @@ class Journal:
             record = self.state.open_calls.get(call)
             if record is None:
                 continue
-            known = self.store.last_checkpoint(call) or Entry(kind=Kind.CHECKPOINT, at_us=now_us, call=call)
-            self._end(
-                msgspec.structs.replace(
-                    known,
-                    kind=Kind.SETTLED,
-                    at_us=now_us,
-                    ordinal=0,
-                    account=record.account,
-                    key=record.key,
-                    run=record.run,
-                    model=record.model,
-                    dialect=record.dialect,
-                    duration_us=max(0, now_us - record.opened_us),
-                    outcome=Outcome.INTERRUPTED,
-                    reason="the gateway's process ended during this call",
-                )
-            )
+            known = self._last(call, Kind.CHECKPOINT) or Entry(kind=Kind.CHECKPOINT, at_us=now_us, call=call)
+            ended = msgspec.structs.replace(
+                known, kind=Kind.SETTLED, at_us=now_us, ordinal=0, account=record.account, key=record.key,
+                run=record.run, model=record.model, dialect=record.dialect,
+                duration_us=max(0, now_us - record.opened_us), outcome=Outcome.INTERRUPTED,
+                reason="the gateway's process ended during this call",
+            )  # fmt: skip
+            self._end(ended)
 
     # --- operations
 
     def _open(self, op: OpenCall) -> OpenResult:
-        if op.call not in self.state.open_calls and self.store.has_ended(op.call):
-            return OpenResult(op.seq, 0, "ended")  # sent again after its end: nobody waits for it
         known = op.call in self.state.open_calls
+        if not known and self._last(op.call, *_ENDS) is not None:
+            return OpenResult(op.seq, 0, "ended")  # sent again after its end: nobody waits for it
         result = self.state.decide_open(op)
         if known:
             return result
@@ -121,14 +115,14 @@ class Journal:
             currency, pico = self.state.reserved_money(op.call)
             entry = msgspec.structs.replace(common, currency=currency, reserved_pico=pico)
             self._opened_now.append(op.call)
-        self._batch.entries.append(entry)
+        self._batch.add(entry)
         return result
 
     def _checkpoint(self, op: Checkpoint) -> None:
         record = self.state.open_calls.get(op.call)
-        if record is None or self.store.has_entry(op.call, Kind.CHECKPOINT, op.ordinal):
+        if record is None or self._has(op.call, Kind.CHECKPOINT, op.ordinal):
             return
-        self._batch.entries.append(
+        self._batch.add(
             Entry(
                 kind=Kind.CHECKPOINT, at_us=op.at_us, call=op.call, attempt=op.attempt, ordinal=op.ordinal,
                 account=record.account, key=record.key, run=record.run, model=record.model, dialect=record.dialect,
@@ -138,41 +132,61 @@ class Journal:
         )  # fmt: skip
 
     def _close(self, op: CloseAttempt) -> None:
+        if not op.final and self._has(op.call, Kind.ATTEMPT, op.ordinal):
+            return  # sent again
         record = self.state.open_calls.get(op.call)
         if record is None:
-            return  # sent again, or settled as interrupted before
-        kind = Kind.SETTLED if op.final else Kind.ATTEMPT
-        if not op.final and self.store.has_entry(op.call, kind, op.ordinal):
+            self._close_afterwards(op)
             return
-        entry = Entry(
-            kind=kind, at_us=op.at_us, call=op.call, attempt=op.attempt, ordinal=0 if op.final else op.ordinal,
-            account=record.account, key=record.key, run=record.run, model=record.model, dialect=record.dialect,
-            upstream=op.upstream, deployment=op.deployment, served_model=op.served_model, usage=op.usage,
-            price=op.price, cost_pico=op.cost_pico, currency=op.currency, ttft_us=op.ttft_us,
-            duration_us=op.duration_us, status=op.status, outcome=op.outcome, reason=op.reason,
+        who = Entry(
+            kind=Kind.OPENED, at_us=record.opened_us, call=op.call, account=record.account, key=record.key,
+            run=record.run, model=record.model, dialect=record.dialect,
         )  # fmt: skip
         if op.final:
-            self._end(entry)
+            self._end(_closing(Kind.SETTLED, op, who))
         else:
-            self._spend(entry)
-            self._batch.entries.append(entry)
+            entry = _closing(Kind.ATTEMPT, op, who)
+            self._count(op.call, record.key, self.state.spend(op.call, _spent(entry)))
+            self._batch.add(entry)
+
+    def _close_afterwards(self, op: CloseAttempt) -> None:
+        """A worker reports a call that has been closed without it, or that this ledger never saw."""
+        end = self._last(op.call, *_ENDS)
+        if end is not None and end.outcome is not Outcome.INTERRUPTED:
+            return  # sent again, or it had been refused
+        if end is None and not op.usage.total and not op.cost_pico:
+            return  # its opening was never written, and nothing was used
+        who = self._last(op.call, Kind.OPENED) or end or Entry(kind=Kind.OPENED, at_us=op.at_us, call=op.call)
+        entry = _closing(Kind.LATE if op.final else Kind.ATTEMPT, op, who)
+        before = _spent(end) if op.final and end is not None else None
+        self._count(op.call, who.key, self.state.correct(who.key, who.at_us, before, _spent(entry)))
+        self._batch.add(entry)
 
     # --- parts
 
+    def _has(self, call: bytes, kind: Kind, ordinal: int) -> bool:
+        gathered = self._batch.by_call.get(call, ())
+        known = any(entry.kind is kind and entry.ordinal == ordinal for entry in gathered)
+        return known or self.store.entry(call, kind, ordinal) is not None
+
+    def _last(self, call: bytes, *kinds: Kind) -> Entry | None:
+        """The last entry of a call of these kinds, be it written or about to be."""
+        for entry in reversed(self._batch.by_call.get(call, ())):
+            if entry.kind in kinds:
+                return entry
+        return self.store.last_entry(call, *kinds)
+
     def _end(self, entry: Entry) -> None:
         key = self.state.open_calls[entry.call].key
-        self._spend(entry)
-        for limit, start_us, amount in self.state.close(entry.call):
-            self._batch.spending.append((key, limit, start_us, amount))
+        self._count(entry.call, key, self.state.spend(entry.call, _spent(entry)))
+        self._count(entry.call, key, self.state.close(entry.call))
         self._ended_now.add(entry.call)
-        self._batch.entries.append(entry)
+        self._batch.add(entry)
 
-    def _spend(self, entry: Entry) -> None:
-        key = self.state.open_calls[entry.call].key
-        for limit, start_us, amount in self.state.spend(
-            entry.call, entry.usage, entry.cost_pico, entry.currency
-        ):
-            self._batch.spending.append((key, limit, start_us, amount))
+    def _count(self, call: bytes, key: str, counted: tuple[tuple[Limit, int, int], ...]) -> None:
+        self._batch.spending += [
+            Spending(call, key, limit, start, amount) for limit, start, amount in counted
+        ]
 
     def _change_key(self, key: KeyRecord) -> None:
         self.state.set_key(key)
@@ -182,12 +196,28 @@ class Journal:
         undone = set(self._opened_now)
         for call in undone:
             self.state.undo_open(call)
-        self._batch.entries = [
-            e for e in self._batch.entries if e.call not in undone and e.kind is not Kind.REFUSED
-        ]
+        for s in self._batch.spending:
+            if s.call in undone:
+                self.state.unspend(s.key, s.limit, s.start_us, s.amount)
+        self._batch.forget(undone)
         self._opened_now.clear()
 
     def _reset(self) -> None:
         self._batch = Batch()
         self._opened_now.clear()
         self._ended_now.clear()
+
+
+def _closing(kind: Kind, op: CloseAttempt, who: Entry) -> Entry:
+    """The entry for the end of an attempt; `who` says whose call it is."""
+    return Entry(
+        kind=kind, at_us=op.at_us, call=op.call, attempt=op.attempt, ordinal=0 if op.final else op.ordinal,
+        account=who.account, key=who.key, run=who.run, model=who.model, dialect=who.dialect,
+        upstream=op.upstream, deployment=op.deployment, served_model=op.served_model, usage=op.usage,
+        price=op.price, cost_pico=op.cost_pico, currency=op.currency, ttft_us=op.ttft_us,
+        duration_us=op.duration_us, status=op.status, outcome=op.outcome, reason=op.reason,
+    )  # fmt: skip
+
+
+def _spent(entry: Entry) -> Spent:
+    return Spent(entry.usage, entry.cost_pico, entry.currency)

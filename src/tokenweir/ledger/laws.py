@@ -55,6 +55,14 @@ class Share(msgspec.Struct, frozen=True):
     amount: int
 
 
+class Spent(msgspec.Struct, frozen=True):
+    """What an entry used, and what that cost."""
+
+    usage: Usage
+    cost_pico: int | None
+    currency: str
+
+
 class Open(msgspec.Struct):
     """A call under way."""
 
@@ -129,18 +137,14 @@ class LedgerState:
         dearest = max(money, key=lambda share: share.amount)
         return dearest.limit.unit, dearest.amount
 
-    def spend(
-        self, call: bytes, usage: Usage, cost_pico: int | None, currency: str
-    ) -> tuple[tuple[Limit, int, int], ...]:
+    def spend(self, call: bytes, what: Spent) -> tuple[tuple[Limit, int, int], ...]:
         """Count an entry of an open call: (limit, start of its window, amount) for each limit that it counts in."""
         record = self.open_calls.get(call)
         if record is None:
             return ()
         counted = []
         for share in record.shares:
-            amount = usage.total if share.limit.unit == "tokens" else 0
-            if share.limit.unit == currency:
-                amount = cost_pico or 0
+            amount = _amount(share.limit, what)
             if amount:
                 share.window.spent += amount
                 counted.append((share.limit, share.window.start_us, amount))
@@ -158,6 +162,32 @@ class LedgerState:
                 share.window.spent += 1
                 counted.append((share.limit, share.window.start_us, 1))
         return tuple(counted)
+
+    def correct(
+        self, key: str, opened_us: int, before: Spent | None, after: Spent
+    ) -> tuple[tuple[Limit, int, int], ...]:
+        """A call that has ended cost `after`, not `before`: what that adds to its limits, as `spend` says it.
+
+        It counts in the window the call was opened in, also where that passes the limit: it has been used. Until
+        the window turns nothing more is opened then.
+        """
+        known = self.keys.get(key)
+        counted = []
+        for limit in known.limits if known is not None else ():
+            amount = _amount(limit, after) - (_amount(limit, before) if before is not None else 0)
+            start_us = window_start_us(limit.window, opened_us)
+            window = self._window(key, limit, opened_us)
+            if amount and window.start_us == start_us:
+                window.spent += amount
+            if amount:
+                counted.append((limit, start_us, amount))
+        return tuple(counted)
+
+    def unspend(self, key: str, limit: Limit, start_us: int, amount: int) -> None:
+        """What `spend` or `close` counted could not be written."""
+        window = self._windows.get((key, limit.unit, limit.window))
+        if window is not None and window.start_us == start_us:
+            window.spent -= amount
 
     def undo_open(self, call: bytes) -> None:
         """The open could not be written: as if it had never been asked for."""
@@ -209,6 +239,13 @@ class LedgerState:
     def _state_of(self, key: str, limit: Limit, at_us: int) -> LimitState:
         window = self._window(key, limit, at_us)
         return LimitState(limit, window.spent, window.reserved, renews_at_us(limit.window, window.start_us))
+
+
+def _amount(limit: Limit, what: Spent) -> int:
+    """How much of a limit that is, in the limit's unit. Calls are counted at their end, not here."""
+    if limit.unit == "tokens":
+        return what.usage.total
+    return (what.cost_pico or 0) if limit.unit == what.currency else 0
 
 
 def _cannot_bound(limit: Limit, asked: OpenCall) -> str:

@@ -1,6 +1,6 @@
 """The ledger's SQLite schema, and how an older file becomes a newer one.
 
-`entries` is the truth; `hourly`, `spent` and the restart marks in `meta` are derived from it inside the same
+`entries` is the truth; the rollups, `spent` and the restart marks in `meta` are derived from it inside the same
 transaction and can be rebuilt by replaying it. Money that is summed is kept in two integers, whole units and
 pico, because SQLite's integers end at 9.2 million units of pico: amount = units * 10**12 + pico.
 """
@@ -8,10 +8,12 @@ pico, because SQLite's integers end at 9.2 million units of pico: amount = units
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from tokenweir.core.errors import LedgerError
+from tokenweir.ledger import rollups
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: File names below the data directory.
 DATABASE_NAME = "ledger.sqlite3"
@@ -54,41 +56,8 @@ ENTRY_COLUMNS = (
     "reserved_pico",
 )
 
-#: What one `hourly` row is about, and what it sums.
-HOURLY_KEYS = (
-    "hour",  # hours since 1970-01-01 UTC, of the entry's `at_us`
-    "account",
-    "key",
-    "run",
-    "model",
-    "upstream",
-    "deployment",
-    "dialect",
-    "currency",
-)
-HOURLY_SUMS = (
-    "calls",  # settled entries: calls that ended
-    "attempts",  # attempt and settled entries that went to an upstream
-    "refused",  # refused entries; these have no upstream
-    "failed",  # settled entries whose outcome is not "ok"
-    "unpriced_calls",  # settled entries without a cost, but for those where nothing was sent (outcome "failed")
-    "counted_calls",  # settled entries by provenance of their usage; "reported" is the rest
-    "estimated_calls",
-    "unknown_calls",
-    "input",  # tokens of attempt, settled and late entries
-    "cache_read",
-    "cache_write_5m",
-    "cache_write_1h",
-    "output",
-    "reasoning",
-    "cost_units",  # cost of attempt, settled and late entries: whole units …
-    "cost_pico",  # … and pico beyond them
-    "ttft_count",  # settled entries with a time to first byte
-    "ttft_us",
-    "duration_us",  # of settled entries
-)
-
-_V1 = f"""
+#: The first schema, as it was: files that it made are still there.
+_V1 = """
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value ANY
@@ -107,7 +76,7 @@ CREATE TABLE keys (
     hint       TEXT NOT NULL,
     created_us INTEGER NOT NULL,
     revoked_us INTEGER,
-    limits     TEXT NOT NULL,          -- JSON: [{{"unit": …, "amount": …, "window": …}}]
+    limits     TEXT NOT NULL,          -- JSON: [{"unit": …, "amount": …, "window": …}]
     run        TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -157,9 +126,14 @@ BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
 
 CREATE TABLE hourly (
     hour INTEGER NOT NULL,
-    {", ".join(f"{name} TEXT NOT NULL" for name in HOURLY_KEYS[1:])},
-    {", ".join(f"{name} INTEGER NOT NULL" for name in HOURLY_SUMS)},
-    PRIMARY KEY ({", ".join(HOURLY_KEYS)})
+    account TEXT NOT NULL, key TEXT NOT NULL, run TEXT NOT NULL, model TEXT NOT NULL,
+    upstream TEXT NOT NULL, deployment TEXT NOT NULL, dialect TEXT NOT NULL, currency TEXT NOT NULL,
+    calls INTEGER NOT NULL, attempts INTEGER NOT NULL, refused INTEGER NOT NULL, failed INTEGER NOT NULL,
+    unpriced_calls INTEGER NOT NULL, counted_calls INTEGER NOT NULL, estimated_calls INTEGER NOT NULL, unknown_calls INTEGER NOT NULL,
+    input INTEGER NOT NULL, cache_read INTEGER NOT NULL, cache_write_5m INTEGER NOT NULL, cache_write_1h INTEGER NOT NULL,
+    output INTEGER NOT NULL, reasoning INTEGER NOT NULL, cost_units INTEGER NOT NULL, cost_pico INTEGER NOT NULL,
+    ttft_count INTEGER NOT NULL, ttft_us INTEGER NOT NULL, duration_us INTEGER NOT NULL,
+    PRIMARY KEY (hour, account, key, run, model, upstream, deployment, dialect, currency)
 ) STRICT, WITHOUT ROWID;
 
 -- What calls opened in a window have cost, for keys that have a limit of that unit and window.
@@ -174,8 +148,21 @@ CREATE TABLE spent (
 ) STRICT, WITHOUT ROWID;
 """
 
-#: Version reached -> statements that lead to it from the one before.
-MIGRATIONS: dict[int, str] = {1: _V1}
+
+class Step(NamedTuple):
+    """What leads to a version from the one before: statements, then what Python has to do, in one transaction."""
+
+    script: str
+    fill: Callable[[sqlite3.Connection], None] = lambda _db: None
+
+
+#: Version reached -> how. Version 2 has smaller sums beside those by hour.
+MIGRATIONS: dict[int, Step] = {
+    1: Step(_V1),
+    2: Step(
+        "".join(map(rollups.ddl, (rollups.HOURLY_MODELS, rollups.DAILY, rollups.DAILY_RUNS))), rollups.rebuild
+    ),
+}
 
 
 def read_version(connection: sqlite3.Connection) -> int:
@@ -203,7 +190,7 @@ def check_version(connection: sqlite3.Connection) -> None:
         )
 
 
-def migrate(connection: sqlite3.Connection, path: Path, migrations: dict[int, str] | None = None) -> int:
+def migrate(connection: sqlite3.Connection, path: Path, migrations: dict[int, Step] | None = None) -> int:
     """Bring the file to the newest version, with a backup beside it first; the version it had.
 
     The connection is in autocommit mode. Each step is one transaction. Raises LedgerError for a newer file.
@@ -216,10 +203,15 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: dict[int, st
     if 0 < version < newest:
         back_up(connection, path.with_name(f"{path.name}.v{version}.backup"))
     for step in range(version + 1, newest + 1):
-        connection.executescript(
-            f"BEGIN IMMEDIATE;\n{steps[step]}\n"
-            f"INSERT OR REPLACE INTO meta VALUES ('schema_version', {step});\nCOMMIT;"
-        )
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{steps[step].script}")
+            steps[step].fill(connection)
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('schema_version', ?)", (step,))
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
     return version
 
 

@@ -1,43 +1,38 @@
 """The ledger's file: one connection that writes, and what has to be known at the start."""
 
 import sqlite3
-from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.money import PICO
-from tokenweir.core.usage import Provenance
-from tokenweir.ledger.entries import Entry, Kind, Outcome
+from tokenweir.ledger import rollups
+from tokenweir.ledger.entries import Entry, Kind
 from tokenweir.ledger.laws import LedgerState, Open
 from tokenweir.ledger.messages import KeyRecord, Limit
-from tokenweir.ledger.schema import DATABASE_NAME, ENTRY_COLUMNS, HOURLY_KEYS, HOURLY_SUMS, migrate
+from tokenweir.ledger.schema import DATABASE_NAME, ENTRY_COLUMNS, migrate
 
-_HOUR_US = 3_600_000_000
 _SYNCHRONOUS = {"fsync": "FULL", "os": "OFF"}
 
 _INSERT_ENTRY = f"INSERT INTO entries VALUES ({', '.join('?' * len(ENTRY_COLUMNS))})"
-_UPSERT_HOURLY = (
-    f"INSERT INTO hourly VALUES ({', '.join('?' * (len(HOURLY_KEYS) + len(HOURLY_SUMS)))}) "
-    f"ON CONFLICT ({', '.join(HOURLY_KEYS)}) DO UPDATE SET "
-    + ", ".join(
-        f"{name} = {name} + excluded.{name}"
-        for name in HOURLY_SUMS
-        if name not in ("cost_units", "cost_pico")
-    )
-    # Units and pico carry, so that neither leaves SQLite's 64 bits.
-    + f", cost_units = cost_units + excluded.cost_units + (cost_pico + excluded.cost_pico) / {PICO}"
-    + f", cost_pico = (cost_pico + excluded.cost_pico) % {PICO}"
-)
 _UPSERT_SPENT = (
     "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key, unit, window, start_us) DO UPDATE SET "
     f"amount_high = amount_high + excluded.amount_high + (amount_low + excluded.amount_low) / {PICO}, "
     f"amount_low = (amount_low + excluded.amount_low) % {PICO}"
 )
 
-Spending = tuple[str, Limit, int, int]  # key, limit, start of the window, amount
+
+class Spending(NamedTuple):
+    """What a call added to a limit in one window, in the limit's unit."""
+
+    call: bytes
+    key: str
+    limit: Limit
+    start_us: int  # of the window
+    amount: int  # less than nothing where a correction is
 
 
 class Batch:
@@ -45,6 +40,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.by_call: dict[bytes, list[Entry]] = {}
         self.spending: list[Spending] = []
         self.prices: list[tuple[str, bytes]] = []
         self.created: list[KeyRecord] = []
@@ -52,6 +48,19 @@ class Batch:
 
     def __bool__(self) -> bool:
         return bool(self.entries or self.prices or self.created or self.revoked)
+
+    def add(self, entry: Entry) -> None:
+        """Take an entry that is not there yet."""
+        self.entries.append(entry)
+        self.by_call.setdefault(entry.call, []).append(entry)
+
+    def forget(self, calls: set[bytes]) -> None:
+        """Drop these calls, and all refusals."""
+        kept = [e for e in self.entries if e.call not in calls and e.kind is not Kind.REFUSED]
+        self.entries, self.by_call = [], {}
+        for entry in kept:
+            self.add(entry)
+        self.spending = [s for s in self.spending if s.call not in calls]
 
 
 class Store:
@@ -94,10 +103,14 @@ class Store:
             )
             db.executemany("UPDATE keys SET revoked_us = coalesce(revoked_us, ?) WHERE id = ?", batch.revoked)
             db.executemany(_INSERT_ENTRY, rows)
-            db.executemany(_UPSERT_HOURLY, hourly(batch.entries))
+            if rows:
+                rollups.add_entries(db, seq, seq + len(rows))
             db.executemany(
                 _UPSERT_SPENT,
-                [(k, lim.unit, lim.window, s, *divmod(a, PICO)) for k, lim, s, a in batch.spending],
+                [
+                    (s.key, s.limit.unit, s.limit.window, s.start_us, *divmod(s.amount, PICO))
+                    for s in batch.spending
+                ],
             )
             if rows:
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('open_since_seq', ?)", (open_since_seq,))
@@ -108,26 +121,18 @@ class Store:
             raise LedgerError(f"the ledger cannot be written: {error}") from error
         self.last_seq = seq + len(rows)
 
-    def has_ended(self, call: bytes) -> bool:
-        """Whether the ledger holds the end of this call."""
-        found = self._db.execute(
-            "SELECT 1 FROM entries WHERE call = ? AND kind IN ('settled', 'refused') LIMIT 1", (call,)
-        ).fetchone()
-        return found is not None
+    def entry(self, call: bytes, kind: Kind, ordinal: int) -> Entry | None:
+        """This very entry, if it is there."""
+        return self._one("call = ? AND kind = ? AND ordinal = ?", call, kind.value, ordinal)
 
-    def has_entry(self, call: bytes, kind: Kind, ordinal: int) -> bool:
-        """Whether this very entry is there already."""
-        found = self._db.execute(
-            "SELECT 1 FROM entries WHERE call = ? AND kind = ? AND ordinal = ?", (call, kind.value, ordinal)
-        ).fetchone()
-        return found is not None
+    def last_entry(self, call: bytes, *kinds: Kind) -> Entry | None:
+        """The last entry of a call of these kinds."""
+        marks = ", ".join("?" * len(kinds))
+        return self._one(f"call = ? AND kind IN ({marks})", call, *(kind.value for kind in kinds))
 
-    def last_checkpoint(self, call: bytes) -> Entry | None:
-        """The furthest checkpoint of a call."""
-        row = self._db.execute(
-            "SELECT * FROM entries WHERE call = ? AND kind = 'checkpoint' ORDER BY ordinal DESC LIMIT 1",
-            (call,),
-        ).fetchone()
+    def _one(self, condition: str, *values: object) -> Entry | None:
+        query = f"SELECT * FROM entries WHERE {condition} ORDER BY seq DESC LIMIT 1"
+        row = self._db.execute(query, values).fetchone()
         return None if row is None else read_entry(row)
 
     def keys(self) -> list[KeyRecord]:
@@ -214,63 +219,3 @@ def read_entry(row: Iterable[object]) -> Entry:
         )
     }
     return msgspec.convert({**values, "usage": usage}, Entry)
-
-
-#: What an entry adds to its hour, by kind: attempts and late reports cost, refusals and settlements count.
-_COSTS = frozenset({Kind.ATTEMPT, Kind.SETTLED, Kind.LATE})
-
-
-def sums(entry: Entry) -> tuple[int, ...]:
-    """What an entry adds to the sums of its `hourly` row, in the order of HOURLY_SUMS."""
-    settled, costs, u = entry.kind is Kind.SETTLED, entry.kind in _COSTS, entry.usage
-    sent = bool(entry.upstream)
-    tokens = (
-        (u.input, u.cache_read, u.cache_write_5m, u.cache_write_1h, u.output, u.reasoning)
-        if costs
-        else (0,) * 6
-    )
-    units, pico = divmod(entry.cost_pico or 0, PICO) if costs else (0, 0)
-    timed = settled and entry.ttft_us is not None
-    return (
-        int(settled),
-        int(sent and entry.kind in (Kind.ATTEMPT, Kind.SETTLED)),
-        int(entry.kind is Kind.REFUSED),
-        int(settled and entry.outcome is not Outcome.OK),
-        int(settled and entry.cost_pico is None and entry.outcome is not Outcome.FAILED),
-        *(
-            int(settled and u.provenance is p)
-            for p in (Provenance.COUNTED, Provenance.ESTIMATED, Provenance.UNKNOWN)
-        ),
-        *tokens,
-        units,
-        pico,
-        int(timed),
-        (entry.ttft_us or 0) if timed else 0,
-        (entry.duration_us or 0) if settled else 0,
-    )
-
-
-def hourly(entries: Iterable[Entry]) -> list[tuple[object, ...]]:
-    """The rows to add to `hourly`: summed here first, since a batch mostly falls into a few groups."""
-    groups: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [0] * len(HOURLY_SUMS))
-    at_cost = HOURLY_SUMS.index("cost_units")
-    for e in entries:
-        if e.kind in (Kind.OPENED, Kind.CHECKPOINT):
-            continue
-        name = (
-            e.at_us // _HOUR_US,
-            e.account,
-            e.key,
-            e.run,
-            e.model,
-            e.upstream,
-            e.deployment,
-            e.dialect,
-            e.currency,
-        )
-        total = groups[name]
-        for index, amount in enumerate(sums(e)):
-            total[index] += amount
-        carried, total[at_cost + 1] = divmod(total[at_cost + 1], PICO)
-        total[at_cost] += carried
-    return [(*name, *total) for name, total in groups.items()]

@@ -1,41 +1,70 @@
-"""Replay every entry and compare: the proof that what is shown follows from the ledger alone."""
+"""Replay every entry and compare: the proof that what is shown follows from the ledger alone.
 
+Entries are read a few thousand at a time, each time in a read transaction of its own, since they never change; only
+the newest of them and the sums are read in one. So a ledger of any size is replayed in little memory, beside a
+writer whose write-ahead log is never held for long.
+"""
+
+import hashlib
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import mul
 from pathlib import Path
 
 import msgspec
 
 from tokenweir.catalog.price import AppliedPrice
-from tokenweir.catalog.pricing import cost
+from tokenweir.catalog.pricing import rate
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.money import PICO
-from tokenweir.core.usage import Provenance
-from tokenweir.ledger.entries import Entry, Kind
-from tokenweir.ledger.schema import HOURLY_KEYS, HOURLY_SUMS
-from tokenweir.ledger.store import hourly, read_entry
-from tokenweir.ledger.views import open_reader
+from tokenweir.core.usage import TOKEN_CLASSES, Provenance
+from tokenweir.ledger import rollups
+from tokenweir.ledger.entries import Kind, Outcome
+from tokenweir.ledger.messages import Limit
+from tokenweir.ledger.rollups import Rollup
+from tokenweir.ledger.schema import DATABASE_NAME
+from tokenweir.ledger.views import iso_time, open_reader
 
 MAX_PROBLEMS = 20  # the first differences; more say nothing new
+AT_ONCE = 20_000  # entries
 
-#: After an entry of the kind on the left, what may follow for the same call. "" is the beginning.
-_FOLLOWS: dict[str, frozenset[Kind]] = {
-    "": frozenset({Kind.OPENED, Kind.REFUSED}),
-    Kind.OPENED: frozenset({Kind.CHECKPOINT, Kind.ATTEMPT, Kind.SETTLED}),
-    Kind.CHECKPOINT: frozenset({Kind.CHECKPOINT, Kind.ATTEMPT, Kind.SETTLED}),
-    Kind.ATTEMPT: frozenset({Kind.CHECKPOINT, Kind.ATTEMPT, Kind.SETTLED}),
-    Kind.SETTLED: frozenset({Kind.LATE}),
-    Kind.LATE: frozenset({Kind.LATE}),
-    Kind.REFUSED: frozenset(),
+#: After an entry of the kind on the left, what may follow for the same call while it is open.
+_FOLLOWS: dict[str, frozenset[str]] = {
+    kind: frozenset({Kind.CHECKPOINT, Kind.ATTEMPT, Kind.SETTLED})
+    for kind in (Kind.OPENED, Kind.CHECKPOINT, Kind.ATTEMPT)
 }
-_ENDS = frozenset({Kind.SETTLED, Kind.LATE, Kind.REFUSED})
+#: What may follow the end of a call. An attempt only where the call was closed without its worker.
+_FOLLOWS_END: dict[tuple[str, bool], frozenset[str]] = {
+    (Kind.SETTLED, True): frozenset({Kind.ATTEMPT, Kind.LATE}),
+    (Kind.SETTLED, False): frozenset({Kind.LATE}),
+    (Kind.LATE, True): frozenset({Kind.ATTEMPT, Kind.LATE}),
+    (Kind.LATE, False): frozenset({Kind.ATTEMPT, Kind.LATE}),
+    (Kind.REFUSED, False): frozenset(),
+}
 _PRICED = frozenset({Kind.CHECKPOINT, Kind.ATTEMPT, Kind.SETTLED, Kind.LATE})
+
+_READ = (
+    "SELECT seq, kind, call, key, price, cost_pico, currency, provenance, outcome, "
+    f"{', '.join(TOKEN_CLASSES)} FROM entries WHERE seq > ? AND seq <= ? ORDER BY seq"
+)
+_END_BEFORE = (
+    "SELECT seq, kind, outcome, cost_pico, currency, "
+    f"{' + '.join(TOKEN_CLASSES)} FROM entries WHERE call = ? AND seq < ? "
+    "AND kind IN ('settled', 'late', 'refused') ORDER BY seq DESC LIMIT 1"
+)
+#: Read from the index alone, in its order.
+_BEGUN_TWICE = (
+    "SELECT call, min(seq), max(seq) FROM entries WHERE kind IN ('opened', 'refused') "
+    "GROUP BY call HAVING count(*) > 1"
+)
+
+Row = tuple[int, str, bytes, str, str, int | None, str, str, str | None, int, int, int, int, int, int]
+Progress = Callable[[int, int], None]
 
 
 class Verification(msgspec.Struct, frozen=True):
-    """What a replay found. `ok` means: no difference anywhere."""
+    """What a replay found. `ok` means: no difference anywhere. `problems` are the first ones, in the ledger's order."""
 
     ok: bool
     entries: int
@@ -44,89 +73,237 @@ class Verification(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
 
 
+class _Rates(msgspec.Struct, frozen=True):
+    """A price, ready to be multiplied."""
+
+    currency: str
+    each: tuple[int, ...]  # pico per token, in the order of TOKEN_CLASSES
+
+
 class _Replay:
     """What has been seen so far, entry by entry."""
 
-    def __init__(self, prices: dict[str, AppliedPrice]) -> None:
-        self.prices = prices
-        self.last: dict[bytes, Kind] = {}
-        self.sums: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [0] * len(HOURLY_SUMS))
-        self.entries = 0
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db  # the ledger is attached; sums of the replay are made in its own, temporary file
+        self._prices: dict[str, _Rates | str] = {}  # or what is wrong with it
+        self._limits: dict[str, tuple[Limit, ...]] = {
+            key: msgspec.json.decode(limits, type=tuple[Limit, ...])
+            for key, limits in db.execute("SELECT id, limits FROM keys")
+        }
+        self.open: dict[bytes, tuple[str, int]] = {}  # the last entry of each open call, and where it began
+        self.spent: dict[tuple[str, str, str], int] = {}
+        self.seq = self.entries = self.calls = 0
 
-    def step(self, seq: int, entry: Entry) -> Iterator[str]:
-        """Take one entry; yields what is wrong with it."""
+    def read(self, upto: int) -> Iterator[str]:
+        """Replay entries up to this number; yields what is wrong with them."""
+        after = self.seq
+        for row in self._db.execute(_READ, (after, upto)).fetchall():
+            yield from self._step(row)
+        rollups.add_entries(self._db, after, upto)
+        if self.seq < upto:
+            yield f"{_entries(self.seq + 1, upto)} missing: the ledger goes on to {upto}"
+        self.seq = upto
+
+    def _step(self, row: Row) -> Iterator[str]:
+        seq, kind, call, *_ = row
+        if seq != self.seq + 1:
+            yield f"{_entries(self.seq + 1, seq - 1)} missing: after {self.seq} comes {seq}"
+        self.seq = seq
         self.entries += 1
-        if seq != self.entries:
-            yield f"entry {self.entries} is missing: the next one is {seq}"
-            self.entries = seq
-        before = self.last.get(entry.call, "")
-        if entry.kind not in _FOLLOWS[before]:
-            what = f"follows its {before!s}" if before else "comes first"
-            yield f"entry {seq}: {entry.kind} of call {uuid_text(entry.call)} {what}"
-        self.last[entry.call] = entry.kind
-        if entry.kind in _PRICED and entry.kind is not Kind.LATE:
-            yield from self._check_cost(seq, entry)
-        for row in hourly((entry,)):
-            total = self.sums[tuple(row[: len(HOURLY_KEYS)])]
-            for index, amount in enumerate(row[len(HOURLY_KEYS) :]):
-                assert isinstance(amount, int)
-                total[index] += amount
+        yield from self._check_order(seq, kind, call)
+        if kind in _PRICED:
+            yield from self._check_cost(row)
+        if kind in (Kind.ATTEMPT, Kind.SETTLED, Kind.LATE) and self._limits.get(row[3]):
+            self._spend(row)
 
-    def _check_cost(self, seq: int, entry: Entry) -> Iterator[str]:
-        if not entry.price:
-            if entry.cost_pico is not None:
-                yield f"entry {seq} has a cost but no price"
+    def _check_order(self, seq: int, kind: str, call: bytes) -> Iterator[str]:
+        before = self.open.get(call)
+        if kind in (Kind.OPENED, Kind.REFUSED) and before is None:
+            self.calls += 1
+            if kind == Kind.OPENED:
+                self.open[call] = (kind, seq)
             return
-        price = self.prices.get(entry.price)
-        if price is None:
-            yield f"entry {seq} refers to a price {entry.price} that is not there"
-        elif entry.usage.provenance is Provenance.UNKNOWN:
-            if entry.cost_pico is not None:
-                yield f"entry {seq} has a cost though its usage is unknown"
-        elif entry.cost_pico != cost(price, entry.usage) or entry.currency != price.currency:
-            yield f"entry {seq}: its tokens times its price are {cost(price, entry.usage)}, not {entry.cost_pico} pico"
+        if before is not None:
+            if kind not in _FOLLOWS[before[0]]:
+                yield f"entry {seq}: {kind} of call {uuid_text(call)}, which has been open since entry {before[1]}"
+            elif kind == Kind.SETTLED:
+                del self.open[call]
+            else:
+                self.open[call] = (kind, before[1])
+            return
+        end = self._db.execute(_END_BEFORE, (call, seq)).fetchone()
+        if end is None:
+            self.calls += 1
+            if kind != Kind.LATE:
+                yield f"entry {seq}: {kind} of call {uuid_text(call)}, which was never opened"
+        elif kind not in _FOLLOWS_END[end[1], end[2] == Outcome.INTERRUPTED]:
+            yield f"entry {seq}: {kind} of call {uuid_text(call)}, which ended with entry {end[0]} ({end[1]})"
 
-    def compare(self, rows: Iterator[tuple[object, ...]]) -> Iterator[str]:
-        """The table `hourly` against what the entries add up to; yields each difference."""
-        at_cost = HOURLY_SUMS.index("cost_units")
-        for row in rows:
-            name = tuple(row[: len(HOURLY_KEYS)])
-            kept = [int(str(v)) for v in row[len(HOURLY_KEYS) :]]
-            replayed = self.sums.pop(name, [0] * len(HOURLY_SUMS))
-            for total in (kept, replayed):
-                carried, total[at_cost + 1] = divmod(total[at_cost + 1], PICO)
-                total[at_cost] += carried
-            for column, was, is_now in zip(HOURLY_SUMS, kept, replayed, strict=True):
-                if was != is_now:
-                    yield f"hour {name[0]} of key {name[2]}: {column} is {was}, the entries say {is_now}"
-        for name in self.sums:
-            yield f"hour {name[0]} of key {name[2]}: the entries have it, the hourly sums do not"
+    def _check_cost(self, row: Row) -> Iterator[str]:
+        seq, _, _, _, price, cost, currency, provenance, _, *tokens = row
+        if not price:
+            if cost is not None:
+                yield f"entry {seq}: its cost is {cost} pico, but it has no price"
+            return
+        rates = self._price(price)
+        if isinstance(rates, str):
+            yield f"entry {seq} refers to price {price}, {rates}"
+            return
+        expected = sum(map(mul, rates.each, tokens)) if provenance != Provenance.UNKNOWN else None
+        if cost != expected:
+            told = (
+                "its usage is unknown" if expected is None else f"its tokens times its price are {expected}"
+            )
+            yield f"entry {seq}: its cost is {'none' if cost is None else f'{cost} pico'}, but {told}"
+        if currency != rates.currency:
+            yield f"entry {seq}: its currency is {currency or 'none'}, its price is in {rates.currency}"
+
+    def _price(self, price: str) -> _Rates | str:
+        known = self._prices.get(price)
+        if known is None:
+            known = self._prices[price] = _read_price(self._db, price)
+        return known
+
+    def _spend(self, row: Row) -> None:
+        seq, kind, call, key, _, cost, currency, _, _, *tokens = row
+        amounts = {"tokens": sum(tokens), "calls": int(kind == Kind.SETTLED)}
+        if currency:
+            amounts[currency] = cost or 0
+        if kind == Kind.LATE:
+            end = self._db.execute(_END_BEFORE, (call, seq)).fetchone()
+            if end is not None:
+                amounts["tokens"] -= end[5]
+                amounts[end[4]] = amounts.get(end[4], 0) - (end[3] or 0)
+        for limit in self._limits[key]:
+            name = (key, limit.unit, limit.window)
+            self.spent[name] = self.spent.get(name, 0) + amounts.get(limit.unit, 0)
+
+    # --- what is derived
+
+    def compare(self) -> Iterator[str]:
+        """Everything derived against what the entries add up to; yields each difference."""
+        for call, first, again in self._db.execute(_BEGUN_TWICE):
+            yield f"entry {again}: call {uuid_text(call)} begins again; it began with entry {first}"
+        for rollup in rollups.ROLLUPS:
+            yield from _compare_rollup(self._db, rollup)
+        yield from self._compare_spent()
+        yield from self._compare_mark()
+
+    def _compare_spent(self) -> Iterator[str]:
+        kept: dict[tuple[str, str, str], int] = {}
+        for key, unit, window, high, low in self._db.execute(
+            "SELECT key, unit, window, amount_high, amount_low FROM spent"
+        ):
+            kept[key, unit, window] = kept.get((key, unit, window), 0) + high * PICO + low
+        for name in sorted(kept.keys() | self.spent.keys()):
+            was, expected = kept.get(name, 0), self.spent.get(name, 0)
+            if was != expected:
+                key, unit, window = name
+                yield f"spent of key {key}, {unit} per {window}: {was} is there, the entries add up to {expected}"
+
+    def _compare_mark(self) -> Iterator[str]:
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'open_since_seq'").fetchone()
+        first = min((began for _, began in self.open.values()), default=None)
+        if row is not None and first is not None and row[0] > first:
+            yield f"the next start would look from entry {row[0]} on, but entry {first} opened a call still open"
 
 
-def verify(data_dir: Path) -> Verification:
-    """Replay the ledger of `data_dir` in one read transaction. Raises LedgerError where it cannot be read."""
-    db = open_reader(data_dir)
+def verify(data_dir: Path, progress: Progress = lambda _done, _total: None) -> Verification:
+    """Replay the ledger of `data_dir`, also while it is written. Raises LedgerError where it cannot be read.
+
+    `progress` is told how many entries have been replayed, and of how many.
+    """
+    open_reader(data_dir).close()  # says what is wrong where it cannot be read
+    db = sqlite3.connect("", uri=True, isolation_level=None)
     try:
-        db.execute("BEGIN")
-        return _verify(db)
+        path = data_dir / DATABASE_NAME
+        db.execute("ATTACH ? AS ledger", (f"{path.absolute().as_uri()}?mode=ro",))
+        for rollup in rollups.ROLLUPS:
+            db.execute(rollups.ddl(rollup))
+        return _verify(db, progress)
     except (sqlite3.Error, msgspec.MsgspecError) as error:
         raise LedgerError(f"the ledger in {data_dir} cannot be read: {error}") from error
     finally:
         db.close()
 
 
-def _verify(db: sqlite3.Connection) -> Verification:
-    prices = {
-        str(i): msgspec.json.decode(a, type=AppliedPrice)
-        for i, a in db.execute("SELECT id, applied FROM prices")
-    }
-    replay = _Replay(prices)
+def _verify(db: sqlite3.Connection, progress: Progress) -> Verification:
+    replay = _Replay(db)
     problems: list[str] = []
-    for row in db.execute("SELECT * FROM entries ORDER BY seq"):
-        problems += replay.step(int(row[0]), read_entry(row))
-    columns = ", ".join((*HOURLY_KEYS, *HOURLY_SUMS))
-    problems += replay.compare(db.execute(f"SELECT {columns} FROM hourly"))
-    is_open = sum(kind not in _ENDS for kind in replay.last.values())
-    return Verification(
-        not problems, replay.entries, len(replay.last), is_open, tuple(problems[:MAX_PROBLEMS])
+    count = 0
+
+    def note(found: Iterator[str]) -> None:
+        nonlocal count
+        for problem in found:
+            count += 1
+            if len(problems) < MAX_PROBLEMS:
+                problems.append(problem)
+
+    total = _last_seq(db)
+    while replay.seq < total:
+        note(replay.read(min(replay.seq + AT_ONCE, total)))
+        progress(replay.seq, total)
+    db.execute("BEGIN")  # what came meanwhile and the sums, as they stand at one moment
+    total = _last_seq(db)
+    while replay.seq < total:
+        note(replay.read(min(replay.seq + AT_ONCE, total)))
+    note(replay.compare())
+    db.execute("ROLLBACK")
+    return Verification(not count, replay.entries, replay.calls, len(replay.open), tuple(problems))
+
+
+def _last_seq(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0])
+
+
+def _entries(first: int, last: int) -> str:
+    return f"entry {first} is" if first == last else f"entries {first} to {last} are"
+
+
+def _read_price(db: sqlite3.Connection, price: str) -> _Rates | str:
+    row = db.execute("SELECT applied FROM prices WHERE id = ?", (price,)).fetchone()
+    if row is None:
+        return "which is not there"
+    content = hashlib.blake2b(row[0].encode(), digest_size=16).hexdigest()
+    if content != price:
+        return f"whose content has been changed: it is that of {content}"
+    applied = msgspec.json.decode(row[0], type=AppliedPrice)
+    return _Rates(applied.currency, tuple(rate(applied.rates, name) for name in TOKEN_CLASSES))
+
+
+def _compare_rollup(db: sqlite3.Connection, rollup: Rollup) -> Iterator[str]:
+    """Rows of the ledger's table that the replay's has not, then the other way round."""
+    names, sums = rollup.keys, tuple(rollups.SUMS)
+    same = " AND ".join(f"kept.{name} = replayed.{name}" for name in names)
+    kept, replayed = (", ".join(f"{table}.{name}" for name in sums) for table in ("kept", "replayed"))
+    either = (
+        (
+            f"ledger.{rollup.table} AS kept LEFT JOIN main.{rollup.table} AS replayed",
+            "kept",
+            f"({kept}) IS NOT ({replayed})",
+        ),
+        (
+            f"main.{rollup.table} AS replayed LEFT JOIN ledger.{rollup.table} AS kept",
+            "replayed",
+            f"kept.{names[0]} IS NULL",
+        ),
     )
+    for tables, of, differs in either:
+        key = ", ".join(f"{of}.{name}" for name in names)
+        query = f"SELECT {key}, {kept}, {replayed} FROM {tables} ON {same} WHERE {differs}"
+        for row in db.execute(query):
+            was, expected = row[len(names) : -len(sums)], row[-len(sums) :]
+            yield from _differences(rollup, row[: len(names)], was, expected)
+
+
+def _differences(
+    rollup: Rollup, key: tuple[object, ...], kept: tuple[int | None, ...], replayed: tuple[int | None, ...]
+) -> Iterator[str]:
+    begin_us = rollup.period_us * int(str(key[0]))
+    named = ", ".join(f"{n} {v}" for n, v in zip(rollup.names, key[1:], strict=True) if v != "")
+    for column, was, expected in zip(rollups.SUMS, kept, replayed, strict=True):
+        if (was or 0) != (expected or 0):
+            yield (
+                f"{rollup.table} sums of {iso_time(begin_us)[:16]}Z ({named}): "
+                f"{column} is {was or 0}, the entries add up to {expected or 0}"
+            )

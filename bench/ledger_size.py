@@ -1,0 +1,168 @@
+"""How long a big ledger takes to be read: builds one of a million calls and prints the times of the commands.
+
+    .venv/bin/python bench/ledger_size.py [--calls 1000000] [--data DIR]
+
+The ledger goes through the writer's own journal and store, so that its sums are the ones a gateway would have kept.
+Its calls spread over 30 days: 20 keys, 10 models, one call in four within a run of 50; one in fifty failed over to
+a second upstream, one in a hundred was refused. A ledger that is already in DIR is read as it is.
+"""
+
+import argparse
+import hashlib
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from tokenweir.catalog.price import AppliedPrice, Rates
+from tokenweir.catalog.pricing import cost
+from tokenweir.core.clock import FakeClock
+from tokenweir.core.ids import uuid7
+from tokenweir.core.usage import Usage
+from tokenweir.ledger.entries import Outcome
+from tokenweir.ledger.journal import Journal
+from tokenweir.ledger.messages import CloseAttempt, CreateKey, DefinePrice, KeyRecord, Limit, OpenCall
+from tokenweir.ledger.schema import DATABASE_NAME
+from tokenweir.ledger.store import Store
+from tokenweir.ledger.views import GROUPS
+
+START_US = 1_761_955_200_000_000  # 2025-11-01T00:00:00Z
+DAYS, KEYS, MODELS, CALLS_OF_RUN = 30, 20, 10, 50
+CALLS_AT_ONCE = 500
+PRICE = AppliedPrice("bench", "CNY", Rates(4_000_000, 16_000_000, cache_read=1_000_000))
+
+
+def build(data: Path, calls: int, seed: int) -> None:
+    """Write the ledger through its journal, some hundreds of calls a commit."""
+    draw = random.Random(seed)
+    store = Store(data, "os")
+    journal = Journal(store, FakeClock(START_US))
+    for number in range(KEYS):
+        name = f"key-{number:02d}"
+        limits = (Limit("CNY", 10**21, "month"),)
+        record = KeyRecord(name, name, f"team-{number % 5}", name.encode() * 4, name, START_US, limits=limits)
+        journal.apply(CreateKey(0, record))
+    applied = msgspec.json.encode(PRICE, order="deterministic")
+    price = hashlib.blake2b(applied, digest_size=16).hexdigest()
+    journal.apply(DefinePrice(0, price, applied))
+    journal.commit()
+    for first in range(0, calls, CALLS_AT_ONCE):
+        numbers = range(first, min(first + CALLS_AT_ONCE, calls))
+        opened = [_opened(draw, number, calls) for number in numbers]
+        for call in opened:
+            journal.apply(call)
+        journal.commit()
+        for call in opened:
+            _close(journal, draw, call, price)
+        journal.commit()
+        _show(f"\r{numbers[-1] + 1:,} of {calls:,} calls written")
+    _show("\n")
+    store.close()
+
+
+def _opened(draw: random.Random, number: int, calls: int) -> OpenCall:
+    at_us = START_US + number * DAYS * 86_400_000_000 // calls
+    key, model = draw.randrange(KEYS), draw.randrange(MODELS)
+    run = ""
+    if number % 4 == 0:  # of a run, which has one key and one model
+        of = number // 4 // CALLS_OF_RUN
+        key, model, run = of % KEYS, of // KEYS % MODELS, f"run-{of:06d}"
+    known = f"key-{key:02d}" if draw.random() > 0.01 else "revoked"
+    return OpenCall(
+        number, uuid7(at_us, draw.randbytes(10)), at_us, known, f"team-{key % 5}", run, f"model-{model}",
+        "chat", (), False, 20_000, 4_096,
+    )  # fmt: skip
+
+
+def _close(journal: Journal, draw: random.Random, opened: OpenCall, price: str) -> None:
+    usage = Usage(input=draw.randrange(8_000), cache_read=draw.randrange(8_000), output=draw.randrange(1_500))
+    upstream = f"up-{int(opened.model[-1]) % 3}"
+    if draw.random() < 0.02:
+        journal.apply(_attempt(opened, 1, "up-9", Usage(), price, Outcome.UPSTREAM_ERROR))
+    journal.apply(_attempt(opened, 2, upstream, usage, price, Outcome.OK))
+
+
+def _attempt(
+    opened: OpenCall, ordinal: int, upstream: str, usage: Usage, price: str, outcome: Outcome
+) -> CloseAttempt:
+    return CloseAttempt(
+        opened.seq, opened.call, opened.call, ordinal, outcome is Outcome.OK, opened.at_us + 2_000_000, upstream,
+        f"{upstream}/{opened.model}", opened.model, usage, price, cost(PRICE, usage), "CNY", 300_000, 2_000_000,
+        200, outcome, "",
+    )  # fmt: skip
+
+
+def measure(data: Path, rounds: int) -> None:
+    """Print the median and the worst wall time of each command, the interpreter's start included."""
+    weir = [sys.executable, "-m", "tokenweir.cli.main"]
+    commands = [("usage", "--by", group, "--json") for group in GROUPS]
+    commands += [
+        ("usage", "--by", "model,day", "--json"),
+        ("usage", "--json", "--since", "2025-11-03T05:00:00Z"),
+    ]
+    commands += [("calls", "--json")]
+    print("| command | median ms | worst ms |\n|---|---|---|")
+    print(f"| `weir --help`: the interpreter's start alone | {_times([*weir, '--help'], rounds)} |")
+    for words in commands:
+        print(f"| `weir {' '.join(words)}` | {_times([*weir, *words, '--data', str(data)], rounds)} |")
+    started = time.perf_counter()
+    command = [*weir, "ledger", "verify", "--json", "--data", str(data)]
+    command = [sys.executable, "-c", _PEAK, *command]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    took_s = time.perf_counter() - started
+    print(
+        f"| `weir ledger verify --json` ({told[0]}; at most {int(told[1]) // 1024} MiB) | {took_s * 1000:,.0f} | |"
+    )
+
+
+#: Runs a command and prints its peak memory in KiB after what it printed.
+_PEAK = (
+    "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
+    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+)
+
+
+def _times(command: list[str], rounds: int) -> str:
+    taken = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        taken.append((time.perf_counter() - started) * 1000)
+    return f"{statistics.median(taken):.0f} | {max(taken):.0f}"
+
+
+def _show(text: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--calls", type=int, default=1_000_000)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        data = options.data or Path(temporary)
+        if not (data / DATABASE_NAME).exists():
+            started = time.perf_counter()
+            build(data, options.calls, options.seed)
+            print(f"{options.calls:,} calls written in {time.perf_counter() - started:.0f} s")
+        size = (data / DATABASE_NAME).stat().st_size
+        print(
+            f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}, {size >> 20} MiB"
+        )
+        measure(data, options.rounds)
+
+
+if __name__ == "__main__":
+    main()

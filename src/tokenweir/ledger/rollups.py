@@ -1,0 +1,130 @@
+"""Sums over entries, kept so that a million calls are read in a moment. One definition, in SQL, for all who need it:
+the transaction that writes entries, the replay that verifies, and the migration that rebuilds.
+
+An end of a call (`settled`, or `late` in its place) counts once: a `late` entry takes away what the end before it
+had added, from the very rows that it had been added to.
+"""
+
+import sqlite3
+from typing import NamedTuple
+
+from tokenweir.core.money import PICO
+
+_HOUR_US = 3_600_000_000
+
+
+class Rollup(NamedTuple):
+    """A table of sums: its name, the length of its periods (counted from 1970-01-01 UTC), and what a row is about."""
+
+    table: str
+    period: str
+    period_us: int
+    names: tuple[str, ...]  # columns of `entries`
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Its primary key."""
+        return (self.period, *self.names)
+
+
+_DAY_US = 24 * _HOUR_US
+_NAMES = ("account", "key", "run", "model", "upstream", "deployment", "dialect", "currency")
+#: The finest: every other one could be made of it.
+HOURLY = Rollup("hourly", "hour", _HOUR_US, _NAMES)
+HOURLY_MODELS = Rollup("hourly_models", "hour", _HOUR_US, ("model", "currency"))
+#: Without runs: these live for minutes, and would make rows of their own for every day.
+DAILY = Rollup("daily", "day", _DAY_US, tuple(name for name in _NAMES if name != "run"))
+DAILY_RUNS = Rollup("daily_runs", "day", _DAY_US, ("run", "key", "model", "currency"))
+ROLLUPS = (HOURLY, HOURLY_MODELS, DAILY, DAILY_RUNS)
+
+_ENDS = "kind IN ('settled', 'late')"
+#: What is summed, as expressions over an entry of the kinds that count. Money is whole units and pico beyond them.
+SUMS = {
+    "calls": _ENDS,  # that ended
+    "attempts": "kind <> 'refused' AND upstream <> ''",
+    "refused": "kind = 'refused'",
+    "failed": f"{_ENDS} AND outcome IS NOT 'ok'",
+    # Calls without a cost, but for those where nothing was sent.
+    "unpriced_calls": f"{_ENDS} AND cost_pico IS NULL AND outcome IS NOT 'failed'",
+    "counted_calls": f"{_ENDS} AND provenance = 'counted'",
+    "estimated_calls": f"{_ENDS} AND provenance = 'estimated'",
+    "unknown_calls": f"{_ENDS} AND provenance = 'unknown'",
+    "input": "input",
+    "cache_read": "cache_read",
+    "cache_write_5m": "cache_write_5m",
+    "cache_write_1h": "cache_write_1h",
+    "output": "output",
+    "reasoning": "reasoning",
+    "cost_units": f"coalesce(cost_pico, 0) / {PICO}",
+    "cost_pico": f"coalesce(cost_pico, 0) % {PICO}",
+    "ttft_count": f"{_ENDS} AND ttft_us IS NOT NULL",
+    "ttft_us": f"iif({_ENDS}, coalesce(ttft_us, 0), 0)",
+    "duration_us": f"iif({_ENDS}, coalesce(duration_us, 0), 0)",
+}
+
+#: Entries that count, once; and with -1 each end that a `late` entry takes the place of.
+_COUNTED = """
+WITH counted AS (
+    SELECT 1 AS sign, entries.* FROM entries
+    WHERE seq > :after AND seq <= :upto AND kind IN ('attempt', 'settled', 'late', 'refused')
+    UNION ALL
+    SELECT -1, past.* FROM entries AS correction JOIN entries AS past ON past.seq = (
+        SELECT max(earlier.seq) FROM entries AS earlier
+        WHERE earlier.call = correction.call AND earlier.kind IN ('settled', 'late')
+            AND earlier.seq < correction.seq
+    )
+    WHERE correction.seq > :after AND correction.seq <= :upto AND correction.kind = 'late'
+)
+"""
+
+
+def _floor_div(value: str, by: int) -> str:
+    """SQL for the floor of a quotient; SQLite's own truncates."""
+    return f"({value} - (({value} % {by}) + {by}) % {by}) / {by}"
+
+
+def _add_statement(rollup: Rollup) -> str:
+    sums = {name: f"sum(sign * ({expression}))" for name, expression in SUMS.items()}
+    pico = sums["cost_pico"]
+    sums["cost_units"] += f" + {_floor_div(pico, PICO)}"
+    sums["cost_pico"] = f"({pico} % {PICO} + {PICO}) % {PICO}"
+    added = {name: f"{name} = {name} + excluded.{name}" for name in SUMS}
+    # Units and pico carry, so that neither leaves SQLite's 64 bits.
+    carried = f"(cost_pico + excluded.cost_pico) / {PICO}"
+    added["cost_units"] = f"cost_units = cost_units + excluded.cost_units + {carried}"
+    added["cost_pico"] = f"cost_pico = (cost_pico + excluded.cost_pico) % {PICO}"
+    return (
+        f"{_COUNTED} INSERT INTO {rollup.table} ({', '.join((*rollup.keys, *SUMS))})\n"
+        f"SELECT at_us / {rollup.period_us}, {', '.join(rollup.names)}, {', '.join(sums.values())}\n"
+        f"FROM counted WHERE true GROUP BY at_us / {rollup.period_us}, {', '.join(rollup.names)}\n"
+        f"ON CONFLICT ({', '.join(rollup.keys)}) DO UPDATE SET {', '.join(added.values())}"
+    )
+
+
+_STATEMENTS = tuple(_add_statement(rollup) for rollup in ROLLUPS)
+
+
+def ddl(rollup: Rollup) -> str:
+    """The statement that makes a rollup's table."""
+    return (
+        f"CREATE TABLE {rollup.table} (\n    {rollup.period} INTEGER NOT NULL,\n    "
+        + ",\n    ".join(f"{name} TEXT NOT NULL" for name in rollup.names)
+        + ",\n    "
+        + ",\n    ".join(f"{name} INTEGER NOT NULL" for name in SUMS)
+        + f",\n    PRIMARY KEY ({', '.join(rollup.keys)})\n) STRICT, WITHOUT ROWID;\n"
+    )
+
+
+def add_entries(db: sqlite3.Connection, after: int, upto: int) -> None:
+    """Add the entries numbered from after + 1 to upto to every rollup; within the caller's transaction."""
+    for statement in _STATEMENTS:
+        db.execute(statement, {"after": after, "upto": upto})
+
+
+def rebuild(db: sqlite3.Connection, at_once: int = 1_000_000) -> None:
+    """Every rollup anew from the entries; within the caller's transaction."""
+    for rollup in ROLLUPS:
+        db.execute(f"DELETE FROM {rollup.table}")
+    last = int(db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0])
+    for after in range(0, last, at_once):
+        add_entries(db, after, min(after + at_once, last))

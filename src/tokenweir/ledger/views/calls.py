@@ -1,0 +1,189 @@
+"""Calls as they ended, and one call with the arithmetic of its cost."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from tokenweir.catalog.price import AppliedPrice, Rates
+from tokenweir.core.ids import uuid_text
+from tokenweir.core.usage import TOKEN_CLASSES, Usage
+from tokenweir.ledger.entries import Entry, Kind, Outcome
+from tokenweir.ledger.views.reader import COLUMNS, read_entry
+
+MAX_PAGE = 1_000
+_ENDS = frozenset({Kind.SETTLED, Kind.LATE, Kind.REFUSED})
+#: The entry that a row is known by: the first end of its call. A call that this ledger saw only late has no other.
+_FIRST_END = (
+    "(kind IN ('settled', 'refused') OR kind = 'late' AND NOT EXISTS (SELECT 1 FROM entries AS known "
+    "WHERE known.call = entries.call AND known.kind = 'opened'))"
+)
+
+
+class CallRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One ended or refused call. Usage and cost are of all its attempts."""
+
+    seq: int  # of the entry that ended it; pages and --follow go by it
+    call: str
+    at_us: int  # when it was opened or refused
+    account: str
+    key: str
+    run: str
+    model: str
+    dialect: str
+    upstream: str  # of the last attempt
+    deployment: str
+    served_model: str
+    usage: Usage
+    cost_pico: dict[str, int]  # by currency
+    unpriced: bool  # something of it has no price
+    attempts: int
+    ttft_us: int | None
+    duration_us: int | None
+    status: int
+    outcome: Outcome | None
+    reason: str
+
+
+class Product(msgspec.Struct, frozen=True):
+    """One line of a cost: tokens × pico per token."""
+
+    token_class: str
+    tokens: int
+    rate_pico: int
+
+    @property
+    def pico(self) -> int:
+        """The line's amount."""
+        return self.tokens * self.rate_pico
+
+
+class PricedEntry(msgspec.Struct, frozen=True):
+    """An entry with the price it refers to; `products` add up to its cost where it has one."""
+
+    seq: int
+    entry: Entry
+    price: AppliedPrice | None
+    products: tuple[Product, ...]
+
+
+class CallDetail(msgspec.Struct, frozen=True):
+    """Everything the ledger has of one call."""
+
+    row: CallRow | None  # None: it is still under way
+    entries: tuple[PricedEntry, ...]
+
+
+def calls(
+    connection: sqlite3.Connection,
+    *,
+    limit: int = 50,
+    before_seq: int | None = None,
+    key: str = "",
+    model: str = "",
+    since_us: int | None = None,
+) -> list[CallRow]:
+    """Ended and refused calls, newest first; the next page is before the last row's `seq`."""
+    conditions: list[tuple[str, str | int]] = []
+    if before_seq is not None:
+        conditions.append(("seq < ?", before_seq))
+    if key:
+        conditions.append(("key = ?", key))
+    if model:
+        conditions.append(("model = ?", model))
+    if since_us is not None:
+        conditions.append(("at_us >= ?", since_us))
+    where = " AND ".join([_FIRST_END, *(text for text, _ in conditions)])
+    query = f"SELECT {COLUMNS} FROM entries WHERE {where} ORDER BY seq DESC LIMIT ?"
+    values = [*(value for _, value in conditions), min(limit, MAX_PAGE)]
+    return [_call_row(connection, record) for record in connection.execute(query, values).fetchall()]
+
+
+def calls_after(connection: sqlite3.Connection, seq: int, limit: int = MAX_PAGE) -> list[CallRow]:
+    """Calls that ended after entry `seq`, oldest first: what `--follow` prints next."""
+    query = f"SELECT {COLUMNS} FROM entries WHERE seq > ? AND {_FIRST_END} ORDER BY seq LIMIT ?"
+    return [_call_row(connection, record) for record in connection.execute(query, (seq, limit)).fetchall()]
+
+
+def call_detail(connection: sqlite3.Connection, call: bytes) -> CallDetail | None:
+    """One call with its attempts and how each cost was reckoned; None where the ledger has no such call."""
+    found = list(_entries_of(connection, call))
+    if not found:
+        return None
+    prices = {entry.price: _price(connection, entry.price) for _, entry in found if entry.price}
+    priced = tuple(_with_price(seq, entry, prices.get(entry.price)) for seq, entry in found)
+    ends = [(seq, entry) for seq, entry in found if entry.kind in _ENDS]
+    # A row is known by the entry that ended it first: a correction does not move it to another page.
+    row = _summed(ends[0][0], [entry for _, entry in found]) if ends else None
+    return CallDetail(row, priced)
+
+
+def products(usage: Usage, rates: Rates) -> tuple[Product, ...]:
+    """Tokens × rate of each class that has tokens. A class without a rate of its own has that of its kind."""
+    fallbacks = {
+        "cache_read": rates.input,
+        "cache_write_5m": rates.input,
+        "cache_write_1h": rates.input,
+        "reasoning": rates.output,
+    }
+    lines = []
+    for name in TOKEN_CLASSES:
+        tokens = getattr(usage, name)
+        rate = getattr(rates, name)
+        if tokens:
+            lines.append(Product(name, tokens, fallbacks[name] if rate is None else rate))
+    return tuple(lines)
+
+
+def _entries_of(connection: sqlite3.Connection, call: bytes) -> Iterator[tuple[int, Entry]]:
+    for record in connection.execute(f"SELECT {COLUMNS} FROM entries WHERE call = ? ORDER BY seq", (call,)):
+        yield read_entry(record)
+
+
+def _price(connection: sqlite3.Connection, price: str) -> AppliedPrice | None:
+    row = connection.execute("SELECT applied FROM prices WHERE id = ?", (price,)).fetchone()
+    return msgspec.json.decode(row[0], type=AppliedPrice) if row else None
+
+
+def _with_price(seq: int, entry: Entry, price: AppliedPrice | None) -> PricedEntry:
+    lines = products(entry.usage, price.rates) if price and entry.cost_pico is not None else ()
+    return PricedEntry(seq, entry, price, lines)
+
+
+def _call_row(connection: sqlite3.Connection, record: Sequence[object]) -> CallRow:
+    seq, end = read_entry(record)
+    return _summed(seq, [entry for _, entry in _entries_of(connection, end.call)])
+
+
+def _summed(seq: int, all_entries: Sequence[Entry]) -> CallRow:
+    """A row of all entries of a call that has ended; its last end is the one that counts."""
+    end = [entry for entry in all_entries if entry.kind in _ENDS][-1]
+    opened = next((entry for entry in all_entries if entry.kind is Kind.OPENED), end)
+    spending = [*(e for e in all_entries if e.kind is Kind.ATTEMPT), end]
+    counts = {name: sum(getattr(e.usage, name) for e in spending) for name in TOKEN_CLASSES}
+    cost: dict[str, int] = {}
+    for entry in spending:
+        if entry.cost_pico is not None and entry.currency:
+            cost[entry.currency] = cost.get(entry.currency, 0) + entry.cost_pico
+    return CallRow(
+        seq=seq,
+        call=uuid_text(end.call),
+        at_us=opened.at_us,
+        account=end.account or opened.account,
+        key=end.key or opened.key,
+        run=end.run or opened.run,
+        model=end.model or opened.model,
+        dialect=end.dialect or opened.dialect,
+        upstream=end.upstream,
+        deployment=end.deployment,
+        served_model=end.served_model,
+        usage=Usage(**counts, provenance=end.usage.provenance),
+        cost_pico=cost,
+        unpriced=any(e.cost_pico is None and e.usage.total > 0 for e in spending),
+        attempts=sum(bool(e.upstream) for e in spending),
+        ttft_us=end.ttft_us,
+        duration_us=end.duration_us,
+        status=end.status,
+        outcome=end.outcome,
+        reason=end.reason,
+    )

@@ -1,0 +1,76 @@
+"""Reading the ledger's file beside its writer: the connection, and entries as they are stored."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from tokenweir.core.errors import LedgerError
+from tokenweir.core.usage import TOKEN_CLASSES
+from tokenweir.ledger.entries import Entry
+from tokenweir.ledger.schema import DATABASE_NAME, ENTRY_COLUMNS, check_version
+
+COLUMNS = ", ".join(ENTRY_COLUMNS)
+#: Entries that are read in one read transaction.
+AT_ONCE = 10_000
+
+
+def open_reader(data_dir: Path) -> sqlite3.Connection:
+    """A read-only connection that works beside the writer. Raises LedgerError."""
+    path = data_dir / DATABASE_NAME
+    if not path.is_file():
+        raise LedgerError(
+            f"there is no ledger in {data_dir} yet; `weir up` makes one, --data names another place"
+        )
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA mmap_size = 268435456")
+        check_version(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        raise LedgerError(f"the ledger {path} cannot be read: {error}") from None
+    except LedgerError:
+        connection.close()
+        raise
+    return connection
+
+
+def last_seq(connection: sqlite3.Connection) -> int:
+    """The number of the newest entry; 0 for none."""
+    return int(connection.execute("SELECT COALESCE(MAX(seq), 0) FROM entries").fetchone()[0])
+
+
+def entries(
+    connection: sqlite3.Connection, since_us: int | None = None, until_us: int | None = None
+) -> Iterator[tuple[int, Entry]]:
+    """Every entry in the ledger's order, up to the newest there is now.
+
+    Read a few thousand at a time: a reader that held one view of a long ledger would keep its write-ahead log
+    from being folded, and entries do not change in between.
+    """
+    query = (
+        f"SELECT {COLUMNS} FROM entries WHERE seq > ? AND seq <= ? AND at_us >= ? AND at_us < ? ORDER BY seq"
+    )
+    bounds = (0 if since_us is None else since_us, 2**62 if until_us is None else until_us)
+    last = last_seq(connection)
+    for after in range(0, last, AT_ONCE):
+        upto = min(after + AT_ONCE, last)
+        yield from map(read_entry, connection.execute(query, (after, upto, *bounds)).fetchall())
+
+
+def read_entry(record: Sequence[object]) -> tuple[int, Entry]:
+    """`seq` and the entry of a row of ENTRY_COLUMNS."""
+    fields = dict(zip(ENTRY_COLUMNS, record, strict=True))
+    counts = {name: fields.pop(name) for name in (*TOKEN_CLASSES, "provenance")}
+    seq = fields.pop("seq")
+    assert isinstance(seq, int)
+    return seq, msgspec.convert({**fields, "usage": counts}, Entry)
+
+
+def iso_time(at_us: int) -> str:
+    """UTC, to the millisecond: 2026-11-23T08:15:30.250Z."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,152 @@
+"""Usage by group, over sums that are kept per UTC hour and day."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from tokenweir.core.money import PICO
+from tokenweir.core.usage import TOKEN_CLASSES
+from tokenweir.ledger.rollups import DAILY, DAILY_RUNS, HOURLY, HOURLY_MODELS, SUMS, Rollup
+from tokenweir.ledger.views.reader import iso_time
+
+HOUR_US = HOURLY.period_us
+DAY_HOURS = DAILY.period_us // HOURLY.period_us
+#: What usage can be grouped by.
+GROUPS = ("model", "key", "account", "run", "day", "hour", "upstream", "deployment", "dialect")
+#: By their size: usage is read from the first that knows all groups asked for.
+_SMALLEST_FIRST = (DAILY, DAILY_RUNS, HOURLY_MODELS, HOURLY)
+_COUNTS = tuple(name for name in SUMS if name not in ("cost_units", "cost_pico"))
+
+
+class UsageRow(msgspec.Struct, kw_only=True):
+    """Sums over one group. Tokens are in disjoint classes; `cost_pico` is by currency."""
+
+    by: dict[str, str]
+    calls: int = 0
+    attempts: int = 0
+    refused: int = 0
+    failed: int = 0
+    unpriced_calls: int = 0
+    counted_calls: int = 0
+    estimated_calls: int = 0
+    unknown_calls: int = 0
+    input: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    reasoning: int = 0
+    ttft_count: int = 0
+    ttft_us: int = 0
+    duration_us: int = 0
+    cost_pico: dict[str, int] = {}
+
+    @property
+    def tokens(self) -> int:
+        """Every token."""
+        return sum(getattr(self, name) for name in TOKEN_CLASSES)
+
+
+def whole_hours(since_us: int | None, until_us: int | None) -> tuple[int | None, int | None]:
+    """The bounds that `usage` uses: sums are kept per UTC hour, so `since` moves down and `until` up."""
+    since = None if since_us is None else since_us // HOUR_US * HOUR_US
+    until = None if until_us is None else -(-until_us // HOUR_US) * HOUR_US
+    return since, until
+
+
+def usage(
+    connection: sqlite3.Connection,
+    by: Sequence[str],
+    since_us: int | None = None,
+    until_us: int | None = None,
+) -> list[UsageRow]:
+    """Sums by the groups named (of GROUPS), in whole UTC hours, sorted."""
+    rows: dict[tuple[object, ...], UsageRow] = {}
+    for rollup, first, end in _spans(by, *whole_hours(since_us, until_us)):
+        for record in _summed(connection, rollup, by, first, end):
+            group = record[: len(by)]
+            row = rows.get(group)
+            if row is None:
+                row = rows[group] = UsageRow(by=_named(by, group), cost_pico={})
+            _add(row, record[len(by)], record[len(by) + 1 :])
+    shown = [group for group, row in rows.items() if _is_something(row)]
+    return [rows[group] for group in sorted(shown, key=lambda g: tuple(map(str, g)))]
+
+
+def _expressions(rollup: Rollup) -> dict[str, str]:
+    """The groups that a rollup knows, as expressions over its columns."""
+    periods = {"day": "day"} if rollup.period == "day" else {"hour": "hour", "day": f"hour / {DAY_HOURS}"}
+    return periods | {name: name for name in rollup.names}
+
+
+def _spans(
+    by: Sequence[str], since_us: int | None, until_us: int | None
+) -> Iterator[tuple[Rollup, int | None, int | None]]:
+    """Which periods of which rollup make up the time asked for: whole days where there are any, hours around them."""
+    best = next(rollup for rollup in _SMALLEST_FIRST if set(by) <= _expressions(rollup).keys())
+    first = None if since_us is None else since_us // HOUR_US
+    end = None if until_us is None else until_us // HOUR_US
+    if best.period == "hour":
+        yield best, first, end
+        return
+    first_day = None if first is None else -(-first // DAY_HOURS)
+    end_day = None if end is None else end // DAY_HOURS
+    if first_day is not None and end_day is not None and first_day >= end_day:
+        yield HOURLY, first, end
+        return
+    yield best, first_day, end_day
+    if first is not None and first_day is not None and first < first_day * DAY_HOURS:
+        yield HOURLY, first, first_day * DAY_HOURS
+    if end is not None and end_day is not None and end_day * DAY_HOURS < end:
+        yield HOURLY, end_day * DAY_HOURS, end
+
+
+def _summed(
+    connection: sqlite3.Connection, rollup: Rollup, by: Sequence[str], first: int | None, end: int | None
+) -> sqlite3.Cursor:
+    """Rows of the groups named, the currency, and every sum."""
+    expressions = _expressions(rollup)
+    grouped = ", ".join([*(expressions[name] for name in by), "currency"])
+    sums = ", ".join(f"sum({name})" for name in (*_COUNTS, "cost_units", "cost_pico"))
+    bounds = ((f"{rollup.period} >= ?", first), (f"{rollup.period} < ?", end))
+    conditions = [(text, value) for text, value in bounds if value is not None]
+    where = " AND ".join(text for text, _ in conditions) or "1"
+    query = f"SELECT {grouped}, {sums} FROM {rollup.table} WHERE {where} GROUP BY {grouped}"
+    return connection.execute(query, [value for _, value in conditions])
+
+
+def _is_something(row: UsageRow) -> bool:
+    """False for a group whose calls were all moved elsewhere by corrections."""
+    return any(getattr(row, name) for name in _COUNTS) or any(row.cost_pico.values())
+
+
+def _named(by: Sequence[str], group: Sequence[object]) -> dict[str, str]:
+    return {name: _shown(name, value) for name, value in zip(by, group, strict=True)}
+
+
+def _shown(name: str, value: object) -> str:
+    if name == "day" and isinstance(value, int):
+        return iso_time(value * 24 * HOUR_US)[:10]
+    if name == "hour" and isinstance(value, int):
+        return iso_time(value * HOUR_US)[:13] + ":00Z"
+    return str(value)
+
+
+def _add(row: UsageRow, currency: str, sums: Sequence[int]) -> None:
+    for name, value in zip(_COUNTS, sums, strict=False):
+        setattr(row, name, getattr(row, name) + value)
+    pico = sums[-2] * PICO + sums[-1]
+    if currency:
+        row.cost_pico[currency] = row.cost_pico.get(currency, 0) + pico
+
+
+def total(rows: Iterable[UsageRow]) -> UsageRow:
+    """The sum of all groups."""
+    whole = UsageRow(by={}, cost_pico={})
+    for row in rows:
+        for name in _COUNTS:
+            setattr(whole, name, getattr(whole, name) + getattr(row, name))
+        for currency, pico in row.cost_pico.items():
+            whole.cost_pico[currency] = whole.cost_pico.get(currency, 0) + pico
+    return whole
