@@ -130,16 +130,18 @@ class JournalMachine(RuleBasedStateMachine):
         self.journal.apply(op)
 
     @precondition(lambda self: any(call.end is None for call in self.calls.values()))
-    @rule(data=st.data(), final=st.booleans(), twice=st.booleans())
-    def close(self, data: st.DataObject, final: bool, twice: bool) -> None:
+    @rule(data=st.data(), final=st.booleans(), twice=st.booleans(), stopped=st.booleans())
+    def close(self, data: st.DataObject, final: bool, twice: bool, stopped: bool) -> None:
         call = self._some_open(data)
         if call.checkpoints and not final:
             return  # a stream that has begun is bound to its attempt
         used = self._used(data, call)
         call.attempts += 1
+        ended = Outcome.INTERRUPTED if stopped else Outcome.OK
+        outcome = ended if final else Outcome.UPSTREAM_BROKE
         op = CloseAttempt(
             0, call.asked.call, b"", call.attempts, final, self.clock.now_us(), "u", "u/m", "m", used, PRICE_ID,
-            worth(used), "CNY", 5, 10, 200, Outcome.OK if final else Outcome.UPSTREAM_BROKE, "",
+            worth(used), "CNY", 5, 10, 200, outcome, "the gateway was stopped" if stopped else "",
         )  # fmt: skip
         if final:
             call.end = op
@@ -265,7 +267,7 @@ class JournalMachine(RuleBasedStateMachine):
         report = verify(self.data)
         assert report.ok, report.problems
         reader = open_reader(self.data)
-        expected_tokens = expected_cost = ended = 0
+        expected_tokens = expected_cost = ended = failed = 0
         for name, call in self.calls.items():
             detail = call_detail(reader, name)
             assert detail is not None
@@ -277,7 +279,9 @@ class JournalMachine(RuleBasedStateMachine):
                 last = call.end.usage if call.end is not None else call.seen
                 assert detail.row is not None
                 assert detail.row.usage.total == known + last.total
-                assert detail.row.outcome is (Outcome.OK if call.end is not None else Outcome.INTERRUPTED)
+                outcome = call.end.outcome if call.end is not None else Outcome.INTERRUPTED
+                assert detail.row.outcome is outcome
+                failed += outcome is not Outcome.OK
                 known, value, ended = known + last.total, value + worth(last), ended + 1
             expected_tokens, expected_cost = expected_tokens + known, expected_cost + value
         for group in GROUPS:
@@ -288,7 +292,7 @@ class JournalMachine(RuleBasedStateMachine):
                 expected_cost,
             )
             assert whole.refused == self.refused
-            assert whole.failed == sum(call.interrupted and call.end is None for call in self.calls.values())
+            assert whole.failed == failed
         reader.close()
 
 

@@ -33,6 +33,10 @@ class Outcome(StrEnum):
     FAILED = "failed"  # nothing could be sent: no deployment was left to try
 
 
+#: The reason of a settlement that the ledger wrote in a worker's stead; the worker's own report may still come.
+WORKER_GONE = "the gateway's process ended during this call"
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line. Fields that a kind does not use keep their default. Ids are UUIDv7 (16 bytes)."""
 

@@ -4,7 +4,7 @@ import msgspec
 
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import LedgerError
-from tokenweir.ledger.entries import Entry, Kind, Outcome
+from tokenweir.ledger.entries import WORKER_GONE, Entry, Kind, Outcome
 from tokenweir.ledger.laws import Spent
 from tokenweir.ledger.messages import (
     Checkpoint,
@@ -91,7 +91,7 @@ class Journal:
                 known, kind=Kind.SETTLED, at_us=now_us, ordinal=0, account=record.account, key=record.key,
                 run=record.run, model=record.model, dialect=record.dialect,
                 duration_us=max(0, now_us - record.opened_us), outcome=Outcome.INTERRUPTED,
-                reason="the gateway's process ended during this call",
+                reason=WORKER_GONE,
             )  # fmt: skip
             self._end(ended)
 
@@ -152,8 +152,9 @@ class Journal:
     def _close_afterwards(self, op: CloseAttempt) -> None:
         """A worker reports a call that has been closed without it, or that this ledger never saw."""
         end = self._last(op.call, *_ENDS)
-        if end is not None and end.outcome is not Outcome.INTERRUPTED:
-            return  # sent again, or it had been refused
+        if end is not None and (end.kind is not Kind.SETTLED or end.reason != WORKER_GONE):
+            if op.final or end.kind is not Kind.LATE:
+                return  # sent again, or it had been refused
         if end is None and not op.usage.total and not op.cost_pico:
             return  # its opening was never written, and nothing was used
         who = self._last(op.call, Kind.OPENED) or end or Entry(kind=Kind.OPENED, at_us=op.at_us, call=op.call)
