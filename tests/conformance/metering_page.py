@@ -11,7 +11,7 @@ _CLASSES = {"cache_read": "cached", "cache_write_5m": "written (5 min)", "cache_
 
 
 def rows() -> str:
-    """The cases under the headings of their topics, in the order of the topics' first words in the page's intent."""
+    """The cases under the headings of their topics."""
     topics: dict[str, list[Case]] = {}
     for case in ALL.values():
         topics.setdefault(case.toml.topic, []).append(case)

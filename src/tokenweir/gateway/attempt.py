@@ -121,7 +121,10 @@ class Attempt:
             self.ttft_us = self.call.clock.now_us() - self.call.arrived_us
         if self.meter is not None:
             self._relay(self.meter, data)
-            return
+        else:
+            self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
         self.size += len(data)
         if self.size > MAX_PLAIN_ANSWER_BYTES:
             self.cancel()
@@ -132,8 +135,8 @@ class Attempt:
     def _relay(self, meter: ChatStreamMeter, data: bytes) -> None:
         passed = meter.feed(data)
         if not self.bound and passed:
-            if meter.error is not None:  # an error before anything else: another deployment may do better
-                self.parts.append(passed)
+            if meter.error is not None and not meter.counted:  # another deployment may do better
+                self._keep(passed)
                 return
             self.begin_stream()
         self.call.relay(passed)

@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from tokenweir.core.usage import NO_USAGE, NOTHING_USED, Provenance, Usage
-from tokenweir.protocol.envelope import UNREADABLE, Envelope
+from tokenweir.protocol.envelope import UNREADABLE, Envelope, read_envelope
 from tokenweir.protocol.usage import read_usage
 
 #: Bytes of UTF-8 in a token, where nobody counted. English text of common tokenizers has about 4; JSON, code
@@ -55,7 +55,7 @@ _MESSAGE = msgspec.json.Decoder(_Message)
 def read_chat_answer(body: bytes) -> ChatAnswer:
     """Never raises: an answer that is not understood is passed on as an error, for nothing says that it is more."""
     try:
-        found = _DECODER.decode(body)
+        found, whole = read_envelope(body, _DECODER)
     except UNREADABLE:
         return ChatAnswer(None, "", 0, failed=True)
     choices = found.choices or []
@@ -63,7 +63,7 @@ def read_chat_answer(body: bytes) -> ChatAnswer:
     if usage is None and choices:
         usage = read_usage(choices[0].usage)
     size = sum(_message_bytes(choice.message) for choice in choices) if usage is None else 0
-    return ChatAnswer(usage, found.served_model(), size, failed=found.failed(empty=not choices))
+    return ChatAnswer(usage, found.served_model(), size, failed=found.failed(empty=whole and not choices))
 
 
 def _message_bytes(raw: msgspec.Raw) -> int:

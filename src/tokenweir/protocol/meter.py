@@ -10,7 +10,7 @@ import msgspec
 
 from tokenweir.core.usage import NOTHING_USED, Provenance, Usage
 from tokenweir.protocol.answers import bytes_to_tokens, estimate_usage, text_bytes
-from tokenweir.protocol.envelope import UNREADABLE, Envelope
+from tokenweir.protocol.envelope import UNREADABLE, Envelope, read_envelope
 from tokenweir.protocol.sse import SseSplitter, event_fields
 from tokenweir.protocol.usage import read_usage
 
@@ -20,6 +20,7 @@ ONE_TOKEN_BYTES = 24
 _TEXT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments|refusal)": ?"((?:[^"\\]|\\.)+)"')
 #: A pattern is taken from at most this many events, and one in four of those counted: some hosts repeat none.
 _PATTERNS_MIN = 8
+_LONGEST_PATTERN_BYTES = 16 * 1024
 
 
 class _Delta(msgspec.Struct):
@@ -47,7 +48,6 @@ class _Chunk(Envelope):
 
 
 _DECODER = msgspec.json.Decoder(_Chunk)
-_LENIENT = msgspec.json.Decoder(Envelope)  # for a chunk whose choices have a shape of their own
 
 
 class ChatStreamMeter:
@@ -120,17 +120,12 @@ class ChatStreamMeter:
 
     def _read(self, data: bytes, event: bytes) -> bool:
         try:
-            found = _DECODER.decode(data)
-        except msgspec.ValidationError:
-            try:
-                found = _Chunk(**msgspec.structs.asdict(_LENIENT.decode(data)))
-            except UNREADABLE:
-                return True
+            found, whole = read_envelope(data, _DECODER)
         except UNREADABLE:
             return True
         self.model = found.served_model() or self.model
         choices = found.choices or []
-        if found.failed(empty=not choices):
+        if found.failed(empty=whole and not choices):
             self.error = "the upstream reported an error"
             return True
         reported = read_usage(found.usage)
@@ -141,7 +136,7 @@ class ChatStreamMeter:
         counted = [self._read_choice(choice) for choice in choices]
         if len(counted) == 1 and counted[0] and reported is None and choices[0].finish_reason is None:
             self._learn(event)
-        if choices or bytes(found.usage) == b"null":
+        if choices or not whole or bytes(found.usage) == b"null":
             return True
         self.finished = self.finished or reported is not None  # the tail that OpenAI's dialect sends last
         return self._forward_usage
@@ -157,7 +152,7 @@ class ChatStreamMeter:
 
     def _learn(self, event: bytes) -> None:
         """Take what stands around the text of a plain event, if it is in one piece."""
-        if self._patterns > _PATTERNS_MIN + self.counted // 4:
+        if self._patterns > _PATTERNS_MIN + self.counted // 4 or len(event) > _LONGEST_PATTERN_BYTES:
             return
         self._patterns += 1
         found = list(_TEXT.finditer(event))
