@@ -191,7 +191,7 @@ def _print_stream(answer: http.client.HTTPResponse) -> tuple[str, int]:
                 print(("\n" if thinking else "") + printable(said), end="", flush=True)
                 spoken.append(said)
                 thinking = False
-    print()
+    print(flush=True)  # what it cost goes to standard error, and behind it
     return "".join(spoken), OK
 
 

@@ -152,9 +152,9 @@ class Journal:
     def _close_afterwards(self, op: CloseAttempt) -> None:
         """A worker reports a call that has been closed without it, or that this ledger never saw."""
         end = self._last(op.call, *_ENDS)
-        if end is not None and (end.kind is not Kind.SETTLED or end.reason != WORKER_GONE):
-            if op.final or end.kind is not Kind.LATE:
-                return  # sent again, or it had been refused
+        closed_in_its_stead = end is not None and end.kind is Kind.SETTLED and end.reason == WORKER_GONE
+        if end is not None and not closed_in_its_stead and (op.final or end.kind is not Kind.LATE):
+            return  # sent again, or it had been refused
         if end is None and not op.usage.total and not op.cost_pico:
             return  # its opening was never written, and nothing was used
         who = self._last(op.call, Kind.OPENED) or end or Entry(kind=Kind.OPENED, at_us=op.at_us, call=op.call)
