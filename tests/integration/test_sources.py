@@ -4,14 +4,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tokenweir.cli.local import Local
 from tokenweir.cli.offers import KnownProvider, Offer
+from tokenweir.cli.resolve import resolve
 from tokenweir.cli.resolve_kinds import KINDS
 from tokenweir.cli.settings import LocalSettings, Settings, UpstreamSettings
-from tokenweir.cli.sources import found_engines, resolve_now
+from tokenweir.cli.sources import catalog_book, found_engines, resolve_now
 from tokenweir.engines.discovery import USUAL
 
 NO_LOCAL = Settings(local=LocalSettings(enabled=False))
@@ -74,3 +76,31 @@ def test_an_engine_on_its_usual_port_is_served() -> None:
     assert sources["lmdeploy"].why == "found on this machine"
     deployment = next(d for d in resolved.config.deployments if d.name == "lmdeploy/qwen3")
     assert (deployment.context, deployment.prices) == (4096, ())
+
+
+@pytest.mark.parametrize(
+    ("variable", "upstream", "address"),
+    [
+        ("MOONSHOT_API_KEY", "moonshotai-cn", "https://api.moonshot.cn/v1"),
+        ("KIMI_API_KEY", "moonshotai-cn", "https://api.moonshot.cn/v1"),
+        ("DEEPSEEK_API_KEY", "deepseek", "https://api.deepseek.com"),
+        ("DASHSCOPE_API_KEY", "alibaba-cn", "https://dashscope.aliyuncs.com/compatible-mode/v1"),
+        ("ZHIPU_API_KEY", "zhipuai", "https://open.bigmodel.cn/api/paas/v4"),
+        ("MINIMAX_API_KEY", "minimax-cn", "https://api.minimaxi.com/v1"),
+        ("STEPFUN_API_KEY", "stepfun", "https://api.stepfun.com/v1"),
+        ("SILICONFLOW_API_KEY", "siliconflow", "https://api.siliconflow.com/v1"),
+        ("SILICONFLOW_CN_API_KEY", "siliconflow-cn", "https://api.siliconflow.cn/v1"),
+        ("OPENROUTER_API_KEY", "openrouter", "https://openrouter.ai/api/v1"),
+        ("OPENAI_API_KEY", "openai", "https://api.openai.com/v1"),
+        ("ANTHROPIC_API_KEY", "anthropic", "https://api.anthropic.com/v1"),
+        ("XIAOMI_API_KEY", "xiaomi", "https://api.xiaomimimo.com/v1"),
+    ],
+)
+def test_a_key_in_the_environment_brings_its_provider_with_models_and_prices(
+    tmp_path: Path, variable: str, upstream: str, address: str
+) -> None:
+    resolved = resolve(Settings(), {variable: "sk-x"}, catalog_book(tmp_path))
+    assert [(source.upstream, source.address) for source in resolved.sources] == [(upstream, address)]
+    priced = [d for d in resolved.config.deployments if d.prices]
+    assert len(priced) >= 0.8 * len(resolved.config.deployments) > 0
+    assert resolved.config.upstreams[0].headers == (("authorization", "Bearer sk-x"),)

@@ -13,7 +13,9 @@ from tokenweir.cli.colours import colours
 from tokenweir.core.money import format_pico
 
 #: What a pipe gets: wide enough that no cell is broken.
-PIPE_WIDTH = 400
+PIPE_WIDTH = 10_000
+#: Between two columns.
+GAP = 2
 
 
 def console() -> Console:
@@ -41,15 +43,35 @@ def print_json(value: object) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: frozenset[int] = frozenset(),
+    out: Console | None = None,
 ) -> None:
-    """A table; columns whose index is in `right` hold numbers."""
+    """A table; columns whose index is in `right` hold numbers. Where it is wider than the terminal, row by row."""
+    terminal, whole = out or console(), [tuple(row) for row in rows]
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *whole, strict=True)]
+    if sum(widths) + GAP * (len(widths) - 1) > terminal.width:
+        _print_records(terminal, columns, whole)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, name in enumerate(columns):
         table.add_column(name, justify="right" if index in right else "left", overflow="fold")
-    for row in rows:
+    for row in whole:
         table.add_row(*(Text(cell) for cell in row))
-    console().print(table)
+    terminal.print(table)
+
+
+def _print_records(terminal: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Each row as lines of a name and a value; empty ones are left out."""
+    margin = max(map(cell_len, columns)) + GAP
+    for row in rows:
+        for index, (name, cell) in enumerate(zip(columns, row, strict=True)):
+            if cell or index == 0:
+                line = Text(pad(name, margin), style="bold" if index == 0 else "") + Text(cell)
+                terminal.print(line, overflow="fold")
+        terminal.print()
 
 
 def money(cost_pico: dict[str, int]) -> str:
