@@ -1,0 +1,135 @@
+"""Real SDKs and real agents through the gateway, before a scripted model: each does its work and is metered.
+
+`./dev test --clients` installs them (tests/integration/clients/requirements.txt and package.json) and skips none;
+without it what is missing is skipped with its name.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from agents import AGENTS, Agent, Place
+from scripted_model import BROKEN, COMMANDS, LAST_WORDS, SHORT_WORDS, TEST, THOUGHT, USAGE, ScriptedModel
+from weir_process import Home, free_port
+
+HERE = Path(__file__).resolve().parent
+INSTALLED = HERE.parents[2] / ".clients"
+PATIENCE_S = 120
+CALL = ["functions.run_once:0", {"command": COMMANDS[0]}]
+INPUT = USAGE["prompt_tokens"]
+TALK = {"plain": SHORT_WORDS, "streamed": SHORT_WORDS, "usage": [INPUT, INPUT]}
+PARSED = {"verdict": "as it is", "score": 7}
+#: What each program of sdk_programs.py must print.
+SDKS: dict[str, dict[str, object]] = {
+    "openai_chat": {**TALK, "call": CALL, "after": LAST_WORDS, "parsed": PARSED},
+    "openai_responses": {**TALK, "call": CALL, "after": LAST_WORDS, "parsed": PARSED},
+    "anthropic_messages": {**TALK, "thinking": THOUGHT, "call": CALL, "after": LAST_WORDS, "counted": True},
+    "langchain_openai": {**TALK, "call": CALL, "after": LAST_WORDS},
+    "langchain_anthropic": {**TALK, "call": CALL, "after": LAST_WORDS},
+    "litellm": {**TALK, "call": CALL},
+    "pydantic_ai": {"ran": 2, "answers": [LAST_WORDS, LAST_WORDS]},
+    "openai_agents": {"ran": 2, "answers": [LAST_WORDS, LAST_WORDS]},
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[ScriptedModel]:
+    model = ScriptedModel()
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> Iterator["Door"]:
+    directory = tmp_path_factory.mktemp("clients")
+    port = free_port()
+    (directory / "weir.toml").write_text(
+        f'[server]\nport = {port}\n[ledger]\ndata = "{directory}/data"\n[local]\nenabled = false\n'
+        f'[[upstream]]\nname = "script"\nkind = "openai"\nurl = "{model.url}"\n'
+        '[[model]]\nname = "scripted"\ndeployments = ["script/scripted"]\n'
+        'price = { input = 4.0, cache_read = 1.0, output = 16.0, currency = "CNY" }\n'
+    )
+    home = Home(directory)
+    with home.up(port):
+        yield Door(home, f"http://127.0.0.1:{port}")
+
+
+class Door:
+    """The gateway, and keys of its own for each client."""
+
+    def __init__(self, home: Home, base: str) -> None:
+        self.home, self.base = home, base
+
+    def key(self, name: str) -> dict[str, str]:
+        """A new key: its `id` and its `key`."""
+        made = self.home.good("keys", "create", "--name", name, "--limit", "¥5/day", "--json")
+        return dict(json.loads(made))
+
+    def usage(self, key: str) -> dict[str, object]:
+        """The ledger's row of the key with this id."""
+        rows = json.loads(self.home.good("usage", "--by", "key", "--json"))["rows"]
+        return next(row for row in rows if row["by"]["key"] == key)
+
+
+def installed(program: str) -> Path:
+    """A program of the installed clients; the test is skipped where it is not there."""
+    path = next(
+        (p for p in (INSTALLED / "bin" / program, INSTALLED / "node_modules/.bin" / program) if p.exists()),
+        None,
+    )
+    if path is None:
+        if os.environ.get("WEIR_CLIENTS") == "all":
+            pytest.fail(f"{program} should have been installed in {INSTALLED}")
+        pytest.skip(f"{program} is not installed; `./dev test --clients` installs it")
+    return path
+
+
+def run(command: list[str], environment: dict[str, str], directory: Path) -> subprocess.CompletedProcess[str]:
+    places = (INSTALLED / "bin", INSTALLED / "node_modules" / ".bin", "/usr/bin", "/bin")
+    return subprocess.run(
+        command, cwd=directory, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+        stdin=subprocess.DEVNULL,
+        env={"PATH": ":".join(map(str, places)), "HOME": str(directory), "TERM": "dumb", **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SDKS)
+def test_an_sdk_gets_what_its_users_expect(name: str, door: Door, tmp_path: Path) -> None:
+    python = installed("python")
+    key = door.key(name)
+    environment = {"BASE_URL": door.base, "KEY": key["key"], "MODEL": "scripted"}
+    done = run([str(python), str(HERE / "sdk_programs.py"), name], environment, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == SDKS[name]
+    assert door.usage(key["id"])["estimated_calls"] == 0
+
+
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.program)
+def test_an_agent_solves_its_task_and_every_call_is_metered(
+    agent: Agent, door: Door, model: ScriptedModel, tmp_path: Path
+) -> None:
+    program = installed(agent.program)
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "sums.py").write_text(BROKEN)
+    (work / "test_sums.py").write_text(TEST)
+    subprocess.run(["git", "init", "-q", str(work)], check=True)
+    before = len(model.requests)
+    key = door.key(agent.program)
+    place = Place(door.base, key["key"], "scripted", work)
+    agent.prepare(place)
+    environment = {**agent.environment(place), "HOME": str(tmp_path)}
+    done = run([str(program), *agent.command(place)[1:]], environment, work)
+    assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-2000:])
+    tested = subprocess.run([sys.executable, "-m", "unittest", "-q", "test_sums"], cwd=work, check=False)
+    assert tested.returncode == 0, done.stdout[-3000:]
+    usage = door.usage(key["id"])
+    calls = len(model.requests) - before
+    assert usage["calls"] == calls >= 3
+    assert usage["tokens"] == {
+        "input": 200 * calls, "cache_read": 1000 * calls, "cache_write": 0, "output": 30 * calls, "reasoning": 10 * calls,
+    }  # fmt: skip
