@@ -58,11 +58,14 @@ def writer(data_dir: Path, durability: str, gate: Gate) -> Child:
 class Worker:
     """One worker: what it serves now, and how it is told of something new."""
 
-    def __init__(self, number: int, gate: Gate, data_dir: Path, config: GatewayConfig) -> None:
+    def __init__(
+        self, number: int, gate: Gate, data_dir: Path, config: GatewayConfig, durability: str
+    ) -> None:
         self.name = f"worker-{number}"
         self._listen = gate.listening[number - 1]
         self._gate = gate
         self._data_dir = data_dir
+        self._durability = durability
         self._config = config
         self._theirs: socket.socket | None = None
         self.child = Child(
@@ -96,12 +99,14 @@ class Worker:
             worker=self.name,
             control=self._theirs,
             clock=SystemClock(),
+            durability=self._durability,
         )
 
 
-def make_workers(gate: Gate, data_dir: Path, config: GatewayConfig) -> list[Worker]:
+def make_workers(gate: Gate, data_dir: Path, config: GatewayConfig, durability: str) -> list[Worker]:
     """One worker for each listening socket."""
-    return [Worker(number, gate, data_dir, config) for number in range(1, len(gate.listening) + 1)]
+    numbers = range(1, len(gate.listening) + 1)
+    return [Worker(number, gate, data_dir, config, durability) for number in numbers]
 
 
 def tell(workers: list[Worker]) -> Callable[[GatewayConfig], None]:

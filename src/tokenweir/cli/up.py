@@ -56,7 +56,7 @@ def _serve(
 ) -> int:
     clock = SystemClock()
     key = first_key(directory, clock)
-    workers = make_workers(gate, directory, resolved.config)
+    workers = make_workers(gate, directory, resolved.config, settings.ledger.durability)
     children = [writer(directory, settings.ledger.durability, gate), *(w.child for w in workers)]
     children += engine_children(local, gate.close_in_child)
     supervisor = Supervisor(

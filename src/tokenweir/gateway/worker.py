@@ -24,7 +24,6 @@ from tokenweir.gateway.request import Request
 from tokenweir.gateway.upstream import Upstream
 from tokenweir.ledger.frames import FrameReader
 from tokenweir.ledger.link import SocketLedgerLink
-from tokenweir.ledger.schema import SOCKET_NAME
 from tokenweir.protocol import problems
 from tokenweir.protocol.problems import Problem
 
@@ -39,13 +38,17 @@ class Worker:
 
     ticks_per_s = TICKS_PER_S
 
-    def __init__(self, config: GatewayConfig, link_path: Path, worker: str, clock: Clock) -> None:
+    def __init__(
+        self, config: GatewayConfig, data_dir: Path, worker: str, clock: Clock, durability: str = "fsync"
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.clock = clock
         self.ids = IdSource(clock.now_us, os.urandom)
         self.plan = Plan(config)
         self.limits = config.limits
-        self.link = SocketLedgerLink(self.loop, link_path, worker, lambda: tuple(self.calls))
+        self.link = SocketLedgerLink(
+            self.loop, data_dir, worker, lambda: tuple(self.calls), durability=durability
+        )
         self.connections: set[ClientConnection] = set()
         self.calls: dict[bytes, Call] = {}
         self.cooling: dict[str, int] = {}  # deployment -> steady µs until which it is tried last
@@ -157,9 +160,10 @@ def run_worker(
     worker: str,
     control: socket.socket,
     clock: Clock,
+    durability: str = "fsync",
 ) -> None:
     """Serve on `listen` until SIGTERM; a second one shortens the drain. `control` brings new configurations."""
-    uvloop.run(_run(config, listen, data_dir, worker, control, clock))
+    uvloop.run(_run(config, listen, data_dir, worker, control, clock, durability))
 
 
 async def _run(
@@ -169,9 +173,10 @@ async def _run(
     name: str,
     control: socket.socket,
     clock: Clock,
+    durability: str,
 ) -> None:
     loop = asyncio.get_running_loop()
-    worker = Worker(config, data_dir / SOCKET_NAME, f"{name}-{os.getpid()}", clock)
+    worker = Worker(config, data_dir, f"{name}-{os.getpid()}", clock, durability)
     worker.tick()
     worker.link.connect()
     server = await loop.create_server(lambda: ClientConnection(worker), sock=listen, backlog=4096)

@@ -1,7 +1,12 @@
-"""A worker's connection to the ledger's writer."""
+"""A worker's connection to the ledger's writer.
+
+While the writer is away or does not answer, settlements go to a file (see `ledger.spill`): once they are durable
+there their streams end, and they are sent to the writer when it is back. New calls are refused meanwhile.
+"""
 
 import asyncio
 import hashlib
+import sys
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +14,8 @@ from pathlib import Path
 import msgspec
 
 from tokenweir.core.errors import WireError
+from tokenweir.core.usage import Usage
+from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.frames import FrameReader, frame, socket_address
 from tokenweir.ledger.messages import (
     Answer,
@@ -26,12 +33,24 @@ from tokenweir.ledger.messages import (
     ReadCounters,
     Unavailable,
 )
+from tokenweir.ledger.schema import SOCKET_NAME
+from tokenweir.ledger.spill import Spill, record
 
 RECONNECT_S = 0.05
 #: Operations that wait to become durable. Beyond this nothing new is opened, so that what waits has a bound.
 MAX_WAITING = 100_000
+#: How long the writer may take to confirm an operation, at least; at most twice as long.
+CONFIRM_WITHIN_S = 1.0
 
 Opened = Callable[[OpenResult | None], None]
+
+
+class Waiting(msgspec.Struct):
+    """A settlement or a price that is not yet in the ledger."""
+
+    seq: int
+    data: bytes  # its frame
+    durable: Callable[[], None] | None  # until it was called
 
 
 class SocketLedgerLink(asyncio.Protocol):
@@ -40,12 +59,15 @@ class SocketLedgerLink(asyncio.Protocol):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        path: Path,
+        data_dir: Path,
         worker: str,
         open_calls: Callable[[], tuple[bytes, ...]],
+        *,
+        durability: str = "fsync",
+        confirm_within_s: float = CONFIRM_WITHIN_S,
     ) -> None:
         self._loop = loop
-        self._path = path
+        self._path = data_dir / SOCKET_NAME
         self._worker = worker
         self._open_calls = open_calls
         self._transport: asyncio.Transport | None = None
@@ -53,8 +75,14 @@ class SocketLedgerLink(asyncio.Protocol):
         self._decoder: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
         self._out: list[bytes] = []
         self._seq = 0
-        self._opens: dict[int, Opened] = {}
-        self._undelivered: deque[tuple[int, bytes, Callable[[], None] | None]] = deque()
+        self._opens: dict[int, tuple[OpenCall, Opened]] = {}
+        self._undelivered: deque[Waiting] = deque()
+        self._spill = Spill(data_dir, worker, sync=durability == "fsync")
+        self._spilled = 0  # how many of the undelivered, from the first on, are on local disk too
+        self._confirm_within_s = confirm_within_s
+        self._watch: asyncio.TimerHandle | None = None
+        self._seq_before = 0  # the last number when the watch looked before
+        self._stalled = False  # the writer is connected, and does not confirm
         self._prices: dict[bytes, str] = {}
         self._keys: dict[bytes, KeyRecord] = {}
         self._readers: dict[int, Callable[[dict[str, float]], None]] = {}
@@ -66,8 +94,8 @@ class SocketLedgerLink(asyncio.Protocol):
 
     @property
     def available(self) -> bool:
-        """Whether the writer is connected, has sent the keys, and is not far behind."""
-        return self._transport is not None and len(self._undelivered) < MAX_WAITING
+        """Whether the writer is connected, confirms what it is sent, and is not far behind."""
+        return self._transport is not None and not self._stalled and len(self._undelivered) < MAX_WAITING
 
     def next_seq(self) -> int:
         """The number for the next operation."""
@@ -79,7 +107,7 @@ class SocketLedgerLink(asyncio.Protocol):
         if not self.available:
             done(None)
             return
-        self._opens[operation.seq] = done
+        self._opens[operation.seq] = (operation, done)
         self._queue(frame(operation))
 
     def checkpoint(self, operation: Checkpoint) -> None:
@@ -88,7 +116,7 @@ class SocketLedgerLink(asyncio.Protocol):
             self._queue(frame(operation))
 
     def close_attempt(self, operation: CloseAttempt, durable: Callable[[], None] | None) -> None:
-        """Settle; sent again until it is durable."""
+        """Settle; sent again until it is in the ledger. `durable()` once it is there or on local disk."""
         self._keep(operation.seq, frame(operation), durable)
 
     def define_price(self, applied: bytes) -> str:
@@ -109,7 +137,7 @@ class SocketLedgerLink(asyncio.Protocol):
 
     @property
     def undelivered(self) -> int:
-        """Settlements that are not yet durable."""
+        """Settlements that are not yet in the ledger."""
         return len(self._undelivered)
 
     def push_counters(self, values: dict[str, float]) -> None:
@@ -129,11 +157,17 @@ class SocketLedgerLink(asyncio.Protocol):
     def connect(self) -> None:
         """Connect, and again whenever the connection is lost, until `close`."""
         self._connecting = self._loop.create_task(self._connect())
+        if self._watch is None:
+            self._watch = self._loop.call_later(self._confirm_within_s, self._look)
 
     def close(self) -> None:
-        """Send what is queued and hang up."""
+        """Send what is queued and hang up. What is not in the ledger by now waits on local disk."""
         self._closing = True
+        if self._watch is not None:
+            self._watch.cancel()
         self._flush()
+        self._to_disk()
+        self._spill.close()
         if self._transport is not None:
             self._transport.close()
 
@@ -147,12 +181,62 @@ class SocketLedgerLink(asyncio.Protocol):
                 await asyncio.sleep(RECONNECT_S)
 
     def _keep(self, seq: int, data: bytes, durable: Callable[[], None] | None) -> None:
-        self._undelivered.append((seq, data, durable))
+        self._undelivered.append(Waiting(seq, data, durable))
         if self._transport is not None:
             self._queue(data)
+        if self._transport is None or self._stalled:
+            self._schedule()
+
+    # --- the writer away or silent
+
+    def _look(self) -> None:
+        """Has all that was sent before the last look been confirmed?"""
+        self._watch = self._loop.call_later(self._confirm_within_s, self._look)
+        oldest = min(
+            self._undelivered[0].seq if self._undelivered else self._seq + 1,
+            next(iter(self._opens), self._seq + 1),
+        )
+        self._stalled = oldest <= self._seq_before
+        self._seq_before = self._seq
+        if self._stalled:
+            self._give_up_opens()
+            self._to_disk()
+
+    def _give_up_opens(self) -> None:
+        """Nothing went upstream for these. The writer may have them already, so it is told that they are over."""
+        opens, self._opens = self._opens, {}
+        for operation, done in opens.values():
+            abandoned = CloseAttempt(
+                seq=self.next_seq(), call=operation.call, attempt=b"", ordinal=0, final=True, at_us=operation.at_us,
+                upstream="", deployment="", served_model="", usage=Usage(), price="", cost_pico=None, currency="",
+                ttft_us=None, duration_us=0, status=503, outcome=Outcome.FAILED,
+                reason="the ledger did not answer in time; nothing was sent",
+            )  # fmt: skip
+            self._keep(abandoned.seq, frame(abandoned), None)
+            done(None)
+
+    def _to_disk(self) -> None:
+        """Make everything durable here that is not in the ledger, and let those who wait for it go on."""
+        fresh = [self._undelivered[index] for index in range(self._spilled, len(self._undelivered))]
+        if not fresh:
+            return
+        try:
+            self._spill.append(b"".join(record(waiting.data[4:]) for waiting in fresh))
+        except OSError as error:
+            print(f"{self._worker}: settlements wait in memory: {error}", file=sys.stderr, flush=True)
+            return
+        self._spilled = len(self._undelivered)
+        for waiting in fresh:
+            durable, waiting.durable = waiting.durable, None
+            if durable is not None:
+                durable()
 
     def _queue(self, data: bytes) -> None:
         self._out.append(data)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        """Once for everything of this turn of the loop."""
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._flush)
@@ -162,6 +246,8 @@ class SocketLedgerLink(asyncio.Protocol):
         out, self._out = self._out, []
         if out and self._transport is not None:
             self._transport.write(b"".join(out))
+        if self._transport is None or self._stalled:
+            self._to_disk()
 
     # --- asyncio.Protocol
 
@@ -169,8 +255,9 @@ class SocketLedgerLink(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._frames = FrameReader()
         transport.write(frame(Hello(self._worker, self._open_calls())))
-        transport.write(b"".join(data for _, data, _ in self._undelivered))
+        transport.write(b"".join(waiting.data for waiting in self._undelivered))
         self._transport = transport
+        self._stalled, self._seq_before = False, 0
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -183,29 +270,28 @@ class SocketLedgerLink(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._out.clear()
-        opens, self._opens = self._opens, {}
+        self._stalled = False
         readers, self._readers = self._readers, {}
         if not self._closing:
             self.connect()
-        for done in opens.values():
-            done(None)
+        self._give_up_opens()
         for read in readers.values():
             read({})
+        if self._undelivered and not self._closing:
+            self._schedule()
 
     def _answer(self, answer: Answer) -> None:
         match answer:
             case Committed(seq=seq, opened=opened):
-                while self._undelivered and self._undelivered[0][0] <= seq:
-                    _, _, durable = self._undelivered.popleft()
-                    if durable is not None:
-                        durable()
+                self._stalled = False
+                self._delivered(seq)
                 for result in opened:
-                    done = self._opens.pop(result.seq, None)
+                    _, done = self._opens.pop(result.seq, (None, None))
                     if done is not None:
                         done(result)
             case Unavailable(opens=opens):
                 for seq in opens:
-                    done = self._opens.pop(seq, None)
+                    _, done = self._opens.pop(seq, (None, None))
                     if done is not None:
                         done(None)
             case Keys(keys=keys):
@@ -214,3 +300,13 @@ class SocketLedgerLink(asyncio.Protocol):
                 reader = self._readers.pop(seq, None)
                 if reader is not None:
                     reader(values)
+
+    def _delivered(self, seq: int) -> None:
+        """Everything up to this number is in the ledger."""
+        while self._undelivered and self._undelivered[0].seq <= seq:
+            waiting = self._undelivered.popleft()
+            self._spilled = max(0, self._spilled - 1)
+            if waiting.durable is not None:
+                waiting.durable()
+        if not self._spilled:
+            self._spill.clear()

@@ -34,6 +34,7 @@ from tokenweir.ledger.messages import (
     Unavailable,
 )
 from tokenweir.ledger.schema import LOCK_NAME, SOCKET_NAME
+from tokenweir.ledger.spill import Left, left_behind
 from tokenweir.ledger.store import Store
 
 #: How long the calls of a lost worker wait to be claimed by it, and those found at the start.
@@ -41,6 +42,8 @@ WORKER_GRACE_S = 2.0
 START_GRACE_S = 5.0
 #: How long after a failed commit the next one is tried.
 RETRY_S = 0.5
+#: How often the size of the write-ahead log is looked at.
+FOLD_EVERY_S = 10.0
 
 
 def take_lock(data_dir: Path) -> int:
@@ -107,16 +110,21 @@ class Connection(asyncio.Protocol):
 class Writer:
     """Gathers operations of all connections and commits them together."""
 
-    def __init__(self, journal: Journal, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, journal: Journal, loop: asyncio.AbstractEventLoop, data_dir: Path) -> None:
         self.journal = journal
+        self._data_dir = data_dir
+        self._left: list[Left] = []  # files of dead workers whose operations are in the batch
         self.connections: set[Connection] = set()
         self.decoder: msgspec.msgpack.Decoder[Operation] = msgspec.msgpack.Decoder(Operation)
         self._loop = loop
         self._scheduled = False
         self._touched: dict[Connection, None] = {}
+        self._take_in_left()
+        self.flush()
         orphans = journal.open_calls
         if orphans:
             loop.call_later(START_GRACE_S, self._interrupt, orphans)
+        loop.call_later(FOLD_EVERY_S, self._fold)
 
     def take(self, connection: Connection, operation: Operation) -> None:
         """One operation of one connection."""
@@ -136,7 +144,7 @@ class Writer:
         """A connection is gone. Its calls wait a little for their worker to come back."""
         self.connections.discard(connection)
         self._touched.pop(connection, None)
-        if connection.calls:
+        if connection.wants_keys:  # a worker
             self._loop.call_later(WORKER_GRACE_S, self._interrupt, list(connection.calls))
 
     def flush(self) -> None:
@@ -153,6 +161,9 @@ class Writer:
             self._scheduled = True
             self._loop.call_later(RETRY_S, self.flush)
             return
+        left, self._left = self._left, []
+        for file in left:
+            file.remove()
         for connection in self._touched:
             connection.send(Committed(connection.last_seq, tuple(connection.results)))
             connection.results.clear()
@@ -180,7 +191,21 @@ class Writer:
             self._scheduled = True
             self._loop.call_soon(self.flush)
 
+    def _take_in_left(self) -> None:
+        """What dead workers left on local disk; their files go once it is committed."""
+        for file in left_behind(self._data_dir):
+            if file.unread:
+                print(f"ledger: {file.path}: {file.unread} bytes cannot be read", file=sys.stderr, flush=True)
+            for operation in file.operations:
+                self.journal.apply(operation)
+            self._left.append(file)
+
+    def _fold(self) -> None:
+        self._loop.call_later(FOLD_EVERY_S, self._fold)
+        self.journal.store.fold()
+
     def _interrupt(self, calls: list[bytes]) -> None:
+        self._take_in_left()
         claimed = set().union(*(c.calls for c in self.connections)) if self.connections else set()
         self.journal.interrupt([call for call in calls if call not in claimed])
         self.flush()
@@ -210,7 +235,7 @@ def serve(data_dir: Path, clock: Clock, *, durability: str = "fsync") -> None:
 async def _serve(data_dir: Path, clock: Clock, durability: str) -> None:
     loop = asyncio.get_running_loop()
     store = Store(data_dir, durability)
-    writer = Writer(Journal(store, clock), loop)
+    writer = Writer(Journal(store, clock), loop, data_dir)
     path = data_dir / SOCKET_NAME
     path.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -15,6 +15,10 @@ from tokenweir.ledger.laws import LedgerState, Open
 from tokenweir.ledger.messages import KeyRecord, Limit
 from tokenweir.ledger.schema import DATABASE_NAME, ENTRY_COLUMNS, migrate
 
+#: The write-ahead log is folded with force beyond this. Commits wait for readers meanwhile, but no longer than that.
+LOG_BYTES = 64 * 1024 * 1024
+FOLD_WAIT_MS = 100
+BUSY_MS = 5000
 _SYNCHRONOUS = {"fsync": "FULL", "os": "OFF"}
 
 _INSERT_ENTRY = f"INSERT INTO entries VALUES ({', '.join('?' * len(ENTRY_COLUMNS))})"
@@ -76,7 +80,7 @@ class Store:
                 self.path.chmod(0o600)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
-            self._db.execute("PRAGMA busy_timeout = 5000")
+            self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             migrate(self._db, self.path)
             self.last_seq = int(self._db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0])
         except (sqlite3.Error, OSError) as error:
@@ -85,6 +89,15 @@ class Store:
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
         self._db.close()
+
+    def fold(self) -> None:
+        """Fold the write-ahead log into the file where readers have let it grow; it waits a moment for them."""
+        log = self.path.with_name(f"{self.path.name}-wal")
+        if not log.exists() or log.stat().st_size <= LOG_BYTES:
+            return
+        self._db.execute(f"PRAGMA busy_timeout = {FOLD_WAIT_MS}")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
     def write(self, batch: Batch, open_since_seq: int) -> None:
         """All of `batch` in one durable transaction, or nothing. Raises LedgerError.
