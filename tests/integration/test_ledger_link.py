@@ -77,10 +77,15 @@ def writer(data: Path) -> Iterator[WriterProcess]:
 class Worker:
     """What a worker's calls do with its link, as coroutines."""
 
-    def __init__(self, data: Path, name: str = "w") -> None:
+    def __init__(self, data: Path, name: str = "w", confirm_within_s: float = DEADLINE_S) -> None:
         self._loop = asyncio.get_running_loop()
         self.link = SocketLedgerLink(
-            self._loop, data, name, lambda: tuple(self.under_way), durability="os", confirm_within_s=0.1
+            self._loop,
+            data,
+            name,
+            lambda: tuple(self.under_way),
+            durability="os",
+            confirm_within_s=confirm_within_s,
         )
         self.under_way: set[bytes] = set()
         self.link.connect()
@@ -161,7 +166,7 @@ def test_a_stream_ends_while_the_writer_is_away_and_is_settled_once_when_it_is_b
 
 def test_a_writer_that_is_silent_is_as_one_that_is_away(data: Path, writer: WriterProcess) -> None:
     async def scenario() -> None:
-        worker = Worker(data)
+        worker = Worker(data, confirm_within_s=0.5)
         await worker.connected()
         assert await worker.open(1)
         writer.send(signal.SIGSTOP)
