@@ -249,7 +249,7 @@ def prices_show(
 @prices_app.command("update")
 def prices_update(
     url: Annotated[
-        str, typer.Option(metavar="URL", help="Get it from here instead of what [prices] url says.")
+        str, typer.Option("--url", metavar="URL", help="Get it from here instead of what [prices] url says.")
     ] = "",
     config: Config = None,
     data: Data = None,
