@@ -6,7 +6,7 @@ from wire_case import ALL
 from tokenweir.core.usage import TOKEN_CLASSES, Provenance
 from tokenweir.ledger.entries import Outcome
 from tokenweir.protocol.answers import BYTES_PER_TOKEN
-from tokenweir.protocol.meter import ONE_TOKEN_BYTES
+from tokenweir.protocol.plain_events import ONE_TOKEN_BYTES
 
 
 def test_the_page_lists_every_case_as_it_is() -> None:

@@ -108,6 +108,18 @@ def estimate_usage(prompt_bytes: int, output_bytes: int, counted: int | None = N
     return Usage(input=bytes_to_tokens(prompt_bytes), output=output, provenance=provenance)
 
 
+def stream_usage(
+    reported: Usage | None, counted: int, prompt_bytes: int, *, finished: bool, failed: bool
+) -> Usage:
+    """Usage of a stream, whole or cut off: as reported, or as `counted` here where nobody said it to the end."""
+    if reported is None:
+        return NOTHING_USED if failed and not counted else estimate_usage(prompt_bytes, 0, counted=counted)
+    if not finished and counted > reported.completion:  # a report from before the end
+        output = counted - reported.reasoning
+        return msgspec.structs.replace(reported, output=output, provenance=Provenance.COUNTED)
+    return reported
+
+
 def broken_usage(prompt_bytes: int, status: int, size: int) -> Usage:
     """Usage of a plain answer of which `size` bytes came before it broke off: only a 200 was generating."""
     return estimate_usage(prompt_bytes, size) if status == 200 and size else NO_USAGE

@@ -92,7 +92,7 @@ def rewrite_chat(
     serves must be what was metered.
     """
     add_usage = ask_usage and not request.include_usage
-    if model == request.model and not add_usage and max_output is None and not _repeats(body):
+    if model == request.model and not add_usage and max_output is None and not repeats(body, _METERED_NAMES):
         return body
     members = _MEMBERS.decode(body)
     members["model"] = msgspec.Raw(msgspec.json.encode(model))
@@ -134,6 +134,6 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[B]) -> B:
         raise BadRequest(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
 
 
-def _repeats(body: bytes) -> bool:
+def repeats(body: bytes, names: tuple[bytes, ...]) -> bool:
     """Whether a name that matters may stand twice at the top; a nested one is taken for it, which costs only time."""
-    return any(body.count(name) > 1 for name in _METERED_NAMES) or b"\\u" in body
+    return any(body.count(name) > 1 for name in names) or b"\\u" in body

@@ -8,19 +8,15 @@ import re
 
 import msgspec
 
-from tokenweir.core.usage import NOTHING_USED, Provenance, Usage
-from tokenweir.protocol.answers import bytes_to_tokens, estimate_usage, text_bytes
+from tokenweir.core.usage import Usage
+from tokenweir.protocol.answers import stream_usage, text_bytes
 from tokenweir.protocol.envelope import UNREADABLE, Envelope, read_envelope
+from tokenweir.protocol.plain_events import PlainEvents, delta_tokens
 from tokenweir.protocol.sse import SseSplitter, event_fields
 from tokenweir.protocol.usage import read_usage
 
-#: Text of a delta up to this many bytes counts as one token; few tokens of any vocabulary are longer.
-ONE_TOKEN_BYTES = 24
 #: The text of a delta inside its event: a JSON string that is not empty, below a name that bears tokens.
 _TEXT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments|refusal)": ?"((?:[^"\\]|\\.)+)"')
-#: A pattern is taken from at most this many events, and one in four of those counted: some hosts repeat none.
-_PATTERNS_MIN = 8
-_LONGEST_PATTERN_BYTES = 16 * 1024
 
 
 class _Delta(msgspec.Struct):
@@ -33,8 +29,7 @@ class _Delta(msgspec.Struct):
 
     def tokens(self) -> int:
         """How many tokens it bears: one, or more where the host packs several into a delta."""
-        size = sum(text_bytes(getattr(self, name)) for name in _Delta.__struct_fields__)
-        return bytes_to_tokens(size) if size > ONE_TOKEN_BYTES else min(size, 1)
+        return delta_tokens(sum(text_bytes(getattr(self, name)) for name in _Delta.__struct_fields__))
 
 
 class _Choice(msgspec.Struct):
@@ -58,8 +53,7 @@ class ChatStreamMeter:
         self._splitter = SseSplitter()
         self._held = b""
         self._ended = False
-        self._before = self._after = b""  # of the last plain event: what stands around its text
-        self._patterns = 0
+        self._plain = PlainEvents(_TEXT)
         self.usage: Usage | None = None  # as reported last: reports are cumulative, never added
         self.counted = 0  # tokens of the output, where nobody reports them
         self.error: str | None = None
@@ -68,7 +62,7 @@ class ChatStreamMeter:
 
     def feed(self, chunk: bytes) -> bytes:
         """What may go to the client now. Raises nothing: what is not understood passes."""
-        if not self._splitter.rest and not self._ended and (tokens := self._plain_tokens(chunk)):
+        if not self._splitter.rest and not self._ended and (tokens := self._plain.tokens(chunk)):
             self.counted += tokens
             return chunk
         return b"".join([event for event in self._splitter.feed(chunk) if self._passes(event)])
@@ -81,31 +75,12 @@ class ChatStreamMeter:
 
     def settled(self, prompt_bytes: int) -> Usage:
         """Usage of the stream, whole or cut off: as reported, or counted here where nobody said it to the end."""
-        reported = self.usage
-        if reported is None:
-            if self.error is not None and not self.counted:
-                return NOTHING_USED
-            return estimate_usage(prompt_bytes, 0, counted=self.counted)
-        if not self.finished and self.counted > reported.completion:  # a report from before the end
-            output = self.counted - reported.reasoning
-            return msgspec.structs.replace(reported, output=output, provenance=Provenance.COUNTED)
-        return reported
-
-    def _plain_tokens(self, event: bytes) -> int:
-        """Tokens of an event that differs from the last plain one in its text alone; 0: it has to be read."""
-        before, after = self._before, self._after
-        if not before or not event.startswith(before) or not event.endswith(after):
-            return 0
-        text = event[len(before) : -len(after)]
-        if b'"' in text and (text.count(b'"') != text.count(b'\\"') or b"\\\\" in text):
-            return 0  # it may end before the place where the last one ended
-        if len(text) <= ONE_TOKEN_BYTES:
-            return min(len(text), 1)
-        return 0 if b"\\" in text else bytes_to_tokens(len(text))
+        failed = self.error is not None
+        return stream_usage(self.usage, self.counted, prompt_bytes, finished=self.finished, failed=failed)
 
     def _passes(self, event: bytes) -> bool:
         """Read an event; whether it goes on to the client now."""
-        if not self._ended and (tokens := self._plain_tokens(event)):
+        if not self._ended and (tokens := self._plain.tokens(event)):
             self.counted += tokens
             return True
         kind, data = event_fields(event)
@@ -135,7 +110,7 @@ class ChatStreamMeter:
             self.usage = reported
         counted = [self._read_choice(choice) for choice in choices]
         if len(counted) == 1 and counted[0] and reported is None and choices[0].finish_reason is None:
-            self._learn(event)
+            self._plain.learn(event, self.counted)
         if choices or not whole or bytes(found.usage) == b"null":
             return True
         self.finished = self.finished or reported is not None  # the tail that OpenAI's dialect sends last
@@ -149,12 +124,3 @@ class ChatStreamMeter:
         tokens = 0 if choice.delta is None else choice.delta.tokens()
         self.counted += tokens
         return tokens
-
-    def _learn(self, event: bytes) -> None:
-        """Take what stands around the text of a plain event, if it is in one piece."""
-        if self._patterns > _PATTERNS_MIN + self.counted // 4 or len(event) > _LONGEST_PATTERN_BYTES:
-            return
-        self._patterns += 1
-        found = list(_TEXT.finditer(event))
-        if len(found) == 1:
-            self._before, self._after = event[: found[0].start(1)], event[found[0].end(1) :]

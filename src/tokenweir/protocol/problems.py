@@ -2,6 +2,8 @@
 
 import msgspec
 
+from tokenweir.protocol.messages_errors import error_type
+
 _STREAM_ENCODER = msgspec.json.Encoder()
 
 
@@ -181,3 +183,18 @@ def chat_error(problem: Problem) -> bytes:
 def stream_error(problem: Problem) -> bytes:
     """An event that ends a stream that broke."""
     return b"data: " + chat_error(problem) + b"\n\n"
+
+
+def messages_error(problem: Problem, request_id: str | None = None) -> bytes:
+    """The body of a problem's answer, in Anthropic's shape; the code stands where its SDKs look for one."""
+    error = {
+        "type": error_type(problem.status),
+        "message": problem.message,
+        "details": {"error_code": problem.code},
+    }
+    return msgspec.json.encode({"type": "error", "error": error, "request_id": request_id})
+
+
+def messages_stream_error(problem: Problem, request_id: str | None = None) -> bytes:
+    """An event that ends a stream of Messages that broke."""
+    return b"event: error\ndata: " + messages_error(problem, request_id) + b"\n\n"

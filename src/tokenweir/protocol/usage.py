@@ -35,8 +35,8 @@ def read_usage(raw: msgspec.Raw | bytes | None) -> Usage | None:
         found = _DECODER.decode(raw)
     except UNREADABLE:
         return None
-    prompt, total = _count(found.prompt_tokens), _count(found.total_tokens)
-    completion = _count(found.completion_tokens)
+    prompt, total = count(found.prompt_tokens), count(found.total_tokens)
+    completion = count(found.completion_tokens)
     if completion is None and prompt is not None and total is not None and found.completion_tokens is None:
         completion = total - prompt  # embeddings report no completion; some chunks report it as null
     if prompt is None or completion is None or completion < 0:
@@ -68,7 +68,7 @@ def read_usage(raw: msgspec.Raw | bytes | None) -> Usage | None:
     )
 
 
-def _count(value: object) -> int | None:
+def count(value: object) -> int | None:
     """A whole number of tokens, also where a host writes it as 12.0; None for what is none."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -83,4 +83,4 @@ def _member(value: object, name: str) -> object:
 
 def _first(*values: object) -> int:
     """The first usable count; 0 where there is none."""
-    return next((count for count in map(_count, values) if count is not None), 0)
+    return next((count for count in map(count, values) if count is not None), 0)

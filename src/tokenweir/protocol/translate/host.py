@@ -11,9 +11,8 @@ from tokenweir.protocol.translate.form import NULL
 class Host(msgspec.Struct, frozen=True, kw_only=True):
     """The differences of one host in one dialect. The defaults are the dialect's own reference behaviour."""
 
-    rejects: frozenset[str] = (
-        frozenset()
-    )  # top-level members of a request that it refuses: they are dropped, and named
+    #: Members of a request that it refuses, or members of those ("output_config.effort"): dropped, and named.
+    rejects: frozenset[str] = frozenset()
     output_name: str = "max_tokens"  # chat: or "max_completion_tokens"
     thinking_on: msgspec.Raw = NULL  # JSON object whose members switch thinking on; null: it has no switch
     thinking_off: msgspec.Raw = NULL
@@ -23,3 +22,6 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_name: str = "reasoning_content"  # chat: member in which reasoning goes back to the model
     takes_schema: bool = True  # chat: response_format of type json_schema
     max_output: int | None = None  # tokens: more is clamped, and named
+    adaptive: bool = True  # messages: takes thinking of type "adaptive"; else "enabled", with a budget
+    signed_thinking: bool = False  # messages: refuses thinking that it did not sign itself (Anthropic)
+    system_turns: bool = True  # messages: takes instructions between turns; else they are said as the user

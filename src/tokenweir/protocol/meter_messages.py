@@ -1,0 +1,150 @@
+"""The meter of a stream of Anthropic Messages: passes bytes on, watching what they cost.
+
+Its end, `message_stop`, is held back: the client gets it once the settlement is durable.
+"""
+
+import re
+from typing import TypeVar
+
+import msgspec
+
+from tokenweir.core.usage import Usage
+from tokenweir.protocol.answers import stream_usage, text_bytes
+from tokenweir.protocol.envelope import UNREADABLE, Envelope
+from tokenweir.protocol.messages import block_bytes
+from tokenweir.protocol.plain_events import PlainEvents, delta_tokens
+from tokenweir.protocol.sse import SseSplitter, event_fields
+from tokenweir.protocol.usage_messages import MessagesUsage
+
+#: The text of a delta inside its event: a JSON string that is not empty, below a name that bears tokens.
+_TEXT = re.compile(rb'"(?:text|thinking|partial_json)": ?"((?:[^"\\]|\\.)+)"')
+_NULL = msgspec.Raw(b"null")
+
+
+class _Message(msgspec.Struct):
+    model: object = None
+    usage: msgspec.Raw = _NULL
+
+
+class _Delta(msgspec.Struct):
+    text: object = None
+    thinking: object = None
+    partial_json: object = None
+    stop_reason: object = None
+
+    def tokens(self) -> int:
+        """How many tokens it bears."""
+        return delta_tokens(sum(map(text_bytes, (self.text, self.thinking, self.partial_json))))
+
+
+class _Event(msgspec.Struct):
+    type: object = None
+    message: msgspec.Raw = _NULL
+    delta: msgspec.Raw = _NULL
+    content_block: msgspec.Raw = _NULL
+    usage: msgspec.Raw = _NULL
+
+
+_EVENT = msgspec.json.Decoder(_Event)
+_MESSAGE = msgspec.json.Decoder(_Message)
+_DELTA = msgspec.json.Decoder(_Delta)
+_ANY = msgspec.json.Decoder()
+_FAILURE = msgspec.json.Decoder(Envelope)
+
+
+class MessagesStreamMeter:
+    """Feed it the answer's bytes; pass on what it returns; ask it at the end."""
+
+    def __init__(self) -> None:
+        self._splitter = SseSplitter()
+        self._held = b""
+        self._ended = False
+        self._plain = PlainEvents(_TEXT)
+        self._usage = MessagesUsage()
+        self.counted = 0  # tokens of the output, where nobody reports them
+        self.error: str | None = None
+        self.finished = False
+        self.model = ""
+
+    @property
+    def usage(self) -> Usage | None:
+        """Usage as reported so far."""
+        return self._usage.usage
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What may go to the client now. Raises nothing: what is not understood passes."""
+        if not self._splitter.rest and not self._ended and (tokens := self._plain.tokens(chunk)):
+            self.counted += tokens
+            return chunk
+        return b"".join([event for event in self._splitter.feed(chunk) if self._passes(event)])
+
+    def tail(self) -> bytes:
+        """What was held back: the end of the stream, and an event that never became whole."""
+        held, self._held = self._held + self._splitter.rest, b""
+        self._splitter.rest = b""
+        return held
+
+    def settled(self, prompt_bytes: int) -> Usage:
+        """Usage of the stream, whole or cut off: as reported, or counted here where nobody said it to the end."""
+        failed = self.error is not None
+        return stream_usage(self.usage, self.counted, prompt_bytes, finished=self.finished, failed=failed)
+
+    def _passes(self, event: bytes) -> bool:
+        """Read an event; whether it goes on to the client now."""
+        if not self._ended and (tokens := self._plain.tokens(event)):
+            self.counted += tokens
+            return True
+        name, data = event_fields(event)
+        if not self._ended and name == b"error":
+            self.error = "the upstream reported an error"
+        elif not self._ended:
+            self._read(name, data, event)
+        if self._ended:
+            self._held += event
+        return not self._ended
+
+    def _read(self, name: bytes, data: bytes, event: bytes) -> None:
+        if data.strip() == b"[DONE]":
+            self._ended = self.finished = True
+            return
+        found = _read_as(_EVENT, data)
+        if found is None:
+            return
+        kind = found.type if isinstance(found.type, str) else name.decode("latin-1")
+        self._usage.take(found.usage)
+        match kind:
+            case "content_block_delta":
+                self._delta(_read_as(_DELTA, found.delta) or _Delta(), event)
+            case "content_block_start":
+                self.counted += delta_tokens(block_bytes(_read_as(_ANY, found.content_block)))
+            case "message_delta":
+                delta = _read_as(_DELTA, found.delta) or _Delta()
+                self.finished = self.finished or bool(delta.stop_reason)
+            case "message_start":
+                message = _read_as(_MESSAGE, found.message) or _Message()
+                self.model = (message.model[:200] if isinstance(message.model, str) else "") or self.model
+                self._usage.take(message.usage)
+            case "message_stop":
+                self._ended = self.finished = True
+            case "ping" | "content_block_stop":
+                pass
+            case _:
+                bare = _read_as(_FAILURE, data)
+                if kind == "error" or (bare is not None and bare.failed(empty=True)):
+                    self.error = "the upstream reported an error"
+
+    def _delta(self, delta: _Delta, event: bytes) -> None:
+        tokens = delta.tokens()
+        self.counted += tokens
+        if tokens:
+            self._plain.learn(event, self.counted)
+
+
+D = TypeVar("D")
+
+
+def _read_as(decoder: msgspec.json.Decoder[D], raw: bytes | msgspec.Raw) -> D | None:
+    try:
+        return decoder.decode(raw)
+    except UNREADABLE:
+        return None
