@@ -63,7 +63,7 @@ class Wire:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.sock.settimeout(DEADLINE_S)
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def __enter__(self) -> "Wire":
         return self
@@ -85,25 +85,27 @@ class Wire:
 
     def until(self, mark: bytes) -> bytes:
         """Everything up to and with `mark`. Raises EOFError."""
-        while mark not in self._buffer:
+        while (at := self._buffer.find(mark)) < 0:
             if not self.more():
-                raise EOFError(self._buffer)
-        found, _, self._buffer = self._buffer.partition(mark)
-        return found + mark
+                raise EOFError(bytes(self._buffer))
+        return self._take(at + len(mark))
 
     def exactly(self, count: int) -> bytes:
         while len(self._buffer) < count:
             if not self.more():
-                raise EOFError(self._buffer)
-        found, self._buffer = self._buffer[:count], self._buffer[count:]
-        return found
+                raise EOFError(bytes(self._buffer))
+        return self._take(count)
 
     def rest(self) -> bytes:
         """Everything until the end."""
         while self.more():
             pass
-        found, self._buffer = self._buffer, b""
-        return found
+        return self._take(len(self._buffer))
+
+    def _take(self, count: int) -> bytes:
+        taken = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return taken
 
     def at_end(self) -> bool:
         """Whether the other side closed and nothing is left."""
@@ -200,6 +202,7 @@ class RawUpstream:
 
     context: ssl.SSLContext | None = None
     unix_socket: str = ""
+    reads_bodies: bool = True  # else a script gets a request once its head is there
     arrived: list[Arrived] = field(default_factory=list)
     accepted: int = 0
 
@@ -239,7 +242,7 @@ class RawUpstream:
             wire = Wire(sock)
             wire.sock.settimeout(None)
             while True:
-                arrived = Arrived(wire, wire.message(), number)
+                arrived = Arrived(wire, wire.message() if self.reads_bodies else wire.head(), number)
                 self.arrived.append(arrived)
                 try:
                     script = self._scripts.get_nowait()
@@ -291,6 +294,7 @@ class Door:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def is_ready(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
         try:
             with self.connect() as wire:
                 wire.send(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")

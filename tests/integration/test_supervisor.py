@@ -64,7 +64,12 @@ class Stage:
         return supervisor.run()
 
     def _child(self, name: str, stubborn: bool) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN if stubborn else lambda *_: self._leave(name))
+        def on_term(*_: object) -> None:
+            if not stubborn:
+                self._leave(name)
+            self.say(f"{name} was asked")
+
+        signal.signal(signal.SIGTERM, on_term)
         self.say(f"{name} {os.getpid()}")
         while True:
             signal.pause()
@@ -106,11 +111,13 @@ def test_a_killed_worker_comes_back_with_another_pid(stage: Stage) -> None:
     assert stage.end() == 0
 
 
-def test_a_second_interrupt_ends_it_at_once() -> None:
+def test_a_second_signal_asks_again_and_a_third_kills() -> None:
     stage = Stage(stubborn=True)
     stage.lines(2)
     os.kill(stage.pid, signal.SIGINT)
-    assert stage.line() == "stop listening"
+    assert [stage.line(), stage.line()] == ["stop listening", "worker was asked"]
+    os.kill(stage.pid, signal.SIGTERM)
+    assert stage.line() == "worker was asked"
     os.kill(stage.pid, signal.SIGINT)
     assert stage.rest() == ["writer stops"]
     assert stage.end() == 0

@@ -1,6 +1,7 @@
 """Arbitrary bytes, cut anywhere, at both ends of the gateway: always an answer or a close, the same wherever it is cut."""
 
 import asyncio
+import gzip
 import itertools
 from collections.abc import Callable
 from typing import cast
@@ -14,7 +15,12 @@ from tokenweir.gateway.config import Limits
 from tokenweir.gateway.inbound import ClientConnection
 from tokenweir.gateway.request import Request
 from tokenweir.gateway.upstream import Upstream
-from tokenweir.gateway.upstream_connection import AnswerSink, Fault, UpstreamConnection
+from tokenweir.gateway.upstream_connection import (
+    INFLATED_PIECE_BYTES,
+    AnswerSink,
+    Fault,
+    UpstreamConnection,
+)
 from tokenweir.protocol.problems import Problem, unauthorized
 
 
@@ -304,3 +310,33 @@ def test_a_connection_with_bytes_beyond_its_answer_is_not_used_again(surplus: by
     assert not reusable or not surplus.strip(
         b"\r\n"
     )  # line breaks between messages mean nothing (RFC 9112 2.2)
+
+
+def test_an_answer_that_unpacks_to_very_much_is_unpacked_no_further_than_it_is_wanted() -> None:
+    packed = gzip.compress(b"\0" * 50_000_000)
+    transport, sink = Transport(), Sink()
+    connection = UpstreamConnection(cast(Upstream, Owner()))
+    connection.connection_made(cast(asyncio.Transport, transport))
+
+    def enough(data: bytes) -> None:
+        sink.body += data
+        connection.abandon()
+
+    sink.answer_data = enough  # type: ignore[method-assign]
+    connection.send(sink, b"", b"")
+    connection.data_received(
+        b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n%b" % (len(packed), packed)
+    )
+    assert transport.closed
+    assert len(sink.body) <= INFLATED_PIECE_BYTES
+
+
+def test_a_connection_that_was_held_back_by_its_last_bytes_is_read_again_when_it_is_free() -> None:
+    owner, transport, sink = Owner(), Transport(), Sink()
+    connection = UpstreamConnection(cast(Upstream, owner))
+    connection.connection_made(cast(asyncio.Transport, transport))
+    sink.answer_data = lambda _data: connection.pause()  # type: ignore[method-assign]
+    connection.send(sink, b"", b"")
+    connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")
+    assert owner.released == 1
+    assert not transport.paused

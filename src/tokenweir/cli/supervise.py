@@ -43,6 +43,7 @@ class Supervisor:
         self._log = log
         self._stopping = -1  # the stage that is being stopped; stages after it still run
         self._deadline_us = 0
+        self._hurried = False
         self._killed = False
 
     @staticmethod
@@ -80,10 +81,15 @@ class Supervisor:
             self._reload()
         elif number in (signal.SIGTERM, signal.SIGINT):
             if self._stopping < 0:
-                self._log("stopping: no new calls; streams under way finish (once more to stop at once)")
+                self._log("stopping: no new calls; streams under way finish (once more to end them now)")
                 self._stop_listening()
                 self._stop_stage(0)
-            elif number == signal.SIGINT:
+            elif not self._hurried:
+                self._log("stopping sooner: streams under way are ended and settled (once more to kill)")
+                self._hurried = True
+                self._deadline_us = min(self._deadline_us, self._clock.steady_us() + STOP_GRACE_US)
+                self._signal(signal.SIGTERM)
+            else:
                 self._log("stopping at once")
                 self._kill_all()
 

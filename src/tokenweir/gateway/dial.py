@@ -86,6 +86,8 @@ def tls_context(config: UpstreamConfig) -> ssl.SSLContext:
 def describe(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate was not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({(error.reason or 'no reason given').replace('_', ' ').lower()})"
     if isinstance(error, socket.gaierror):
         return "its name could not be resolved"
     if isinstance(error, OSError) and error.errno:

@@ -71,6 +71,7 @@ class SocketLedgerLink(asyncio.Protocol):
         self._worker = worker
         self._open_calls = open_calls
         self._transport: asyncio.Transport | None = None
+        self._greeted = False  # the writer has answered: a dying one's socket may still take connections
         self._frames = FrameReader()
         self._decoder: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
         self._out: list[bytes] = []
@@ -94,8 +95,8 @@ class SocketLedgerLink(asyncio.Protocol):
 
     @property
     def available(self) -> bool:
-        """Whether the writer is connected, confirms what it is sent, and is not far behind."""
-        return self._transport is not None and not self._stalled and len(self._undelivered) < MAX_WAITING
+        """Whether the writer has sent the keys, confirms what it is sent, and is not far behind."""
+        return self._greeted and not self._stalled and len(self._undelivered) < MAX_WAITING
 
     def next_seq(self) -> int:
         """The number for the next operation."""
@@ -269,6 +270,7 @@ class SocketLedgerLink(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._greeted = False
         self._out.clear()
         self._stalled = False
         readers, self._readers = self._readers, {}
@@ -296,6 +298,7 @@ class SocketLedgerLink(asyncio.Protocol):
                         done(None)
             case Keys(keys=keys):
                 self._keys = {key.hash: key for key in keys}
+                self._greeted = True
             case CountersResult(seq=seq, values=values):
                 reader = self._readers.pop(seq, None)
                 if reader is not None:
