@@ -87,7 +87,7 @@ class ClientConnection(AnsweringConnection):
             if not self._discarding:
                 self._refuse(bad_request(f"The request is not well-formed HTTP/1.1: {error}."))
         if self._unseen > 2 * self._limits.max_header_bytes and not self._discarding:
-            self._refuse(headers_too_large(self._limits.max_header_bytes, self._limits.max_headers))
+            self._refuse_head()
 
     def _pass_over_upgrade(self, rest: bytes) -> None:
         """Read the body of a request that asked for another protocol: RFC 9110 section 7.8 lets a server ignore that.
@@ -113,28 +113,35 @@ class ClientConnection(AnsweringConnection):
     def on_url(self, url: bytes) -> None:
         request = self._request
         request.target += url
-        self._unseen = 0
         if len(request.target) > self._limits.max_target_bytes and not self._discarding:
             request.target = b""
             self._refuse(target_too_long(self._limits.max_target_bytes))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        limits = self._limits
-        self._unseen = 0
         self._headers += 1
         self._header_bytes += len(name) + len(value) + 4
-        if self._header_bytes > limits.max_header_bytes or self._headers > limits.max_headers:
+        if self._header_bytes > self._limits.max_header_bytes:
             if not self._discarding:
-                self._refuse(headers_too_large(limits.max_header_bytes, limits.max_headers))
+                self._refuse_head()
         elif (
             not self._in_body
         ):  # else it is a trailer: nobody has use for one, and what came late counts for nothing
             name = name.lower()
             if name in KEPT:
-                self._request.add_header(name, value)
+                headers = self._request.headers
+                if name in headers:
+                    self._request.repeat_header(name, value)
+                else:
+                    headers[name] = value
+
+    def _refuse_head(self) -> None:
+        self._refuse(headers_too_large(self._limits.max_header_bytes, self._limits.max_headers))
 
     def on_headers_complete(self) -> None:
         if self._discarding:
+            return
+        if self._headers > self._limits.max_headers:
+            self._refuse_head()
             return
         parser, request = self._parser, self._request
         self._header_bytes = 0

@@ -23,6 +23,8 @@ _ONCE = frozenset(
 )
 #: All that is kept of a head; the rest is read and dropped.
 KEPT = _ONCE | FORWARDED_TO_UPSTREAM | {b"connection"}
+#: Values of Connection that name no header; any other is looked into.
+_ONLY_THIS_HOP = frozenset({b"", b"close", b"keep-alive", b"Keep-Alive"})
 _VERSIONS = ("1.1", "1.0")
 #: llhttp also knows those of WebDAV, RTSP and others.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
@@ -64,15 +66,12 @@ class Request:
         self.refusal: Problem | None = None  # decided before the body was read
         self.key: KeyRecord | None = None  # set by the service's screening
 
-    def add_header(self, name: bytes, value: bytes) -> None:
-        """A header of KEPT (lower-case name)."""
-        headers = self.headers
-        if name not in headers:
-            headers[name] = value
-        elif name in _ONCE:
+    def repeat_header(self, name: bytes, value: bytes) -> None:
+        """A header of KEPT (lower-case name) that is there already."""
+        if name in _ONCE:
             self.repeated = name
         else:
-            headers[name] += b", " + value
+            self.headers[name] += b", " + value
 
     @property
     def origin(self) -> bytes:
@@ -91,8 +90,8 @@ class Request:
     def forwarded(self) -> bytes:
         """The header lines that travel upstream; those that `Connection` names are for this hop alone."""
         headers = self.headers
-        connection = headers.get(b"connection")
-        hop = connection_names(connection) if connection else ()
+        connection = headers.get(b"connection", b"")
+        hop = () if connection in _ONLY_THIS_HOP else connection_names(connection)
         return b"".join(
             [
                 b"%b: %b\r\n" % (name, headers[name])
