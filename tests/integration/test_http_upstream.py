@@ -158,8 +158,9 @@ def test_an_answer_that_comes_before_the_request_is_whole(
     for _ in range(2):
         answer = call(door, model="hasty", user="x" * 8_000_000)
         assert (answer.status, answer.body) == (413, told)
-    first, second = hasty.arrived[-2:]
-    assert first.connection != second.connection
+    if not reads_on:  # else it depends on who was quicker, and either is right
+        first, second = hasty.arrived[-2:]
+        assert first.connection != second.connection
 
 
 # --- answers that are not
