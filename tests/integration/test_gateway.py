@@ -1,12 +1,10 @@
 """The whole gateway in processes of its own, before a simulated upstream: what comes out and what stands in the ledger."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -15,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tokenweir.ledger.verify import verify
-from tokenweir.ledger.views import open_reader
 
 DEADLINE_S = 30.0
 
@@ -77,17 +74,6 @@ class Gateway:
     def chat(self, **more: object) -> tuple[int, dict[str, str], bytes]:
         body = {"model": "m", "messages": [{"role": "user", "content": "hello there"}], **more}
         return self.request("POST", "/v1/chat/completions", body)
-
-    def kill_all(self) -> None:
-        """kill -9 of the supervisor; the kernel kills its children with it."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-        wait_for(self._port_is_free, "the end of the workers")
-
-    def _port_is_free(self) -> bool:
-        with socket.socket() as sock:
-            return sock.connect_ex(("127.0.0.1", self.port)) != 0
 
     def stop(self) -> int:
         assert self.process is not None
@@ -183,46 +169,6 @@ def test_a_spent_limit_answers_402_with_the_numbers(gateway: Gateway) -> None:
     assert status == 402
     assert headers["x-should-retry"] == "false"
     assert b"2 calls per day" in body
-
-
-def test_nothing_finished_is_lost_and_nothing_stands_twice_after_kill_9(gateway: Gateway) -> None:
-    rounds = int(os.environ.get("WEIR_KILL_ROUNDS", "3"))
-    finished: set[str] = set()
-    for number in range(rounds):
-        stop = threading.Event()
-
-        def client(stop: threading.Event = stop) -> None:
-            while not stop.is_set():
-                try:
-                    status, headers, body = gateway.chat(stream=True)
-                except OSError:
-                    return
-                except Exception as error:  # noqa: BLE001  # http.client has many names for a cut connection
-                    assert (
-                        "Incomplete" in repr(error) or "BadStatus" in repr(error) or "Remote" in repr(error)
-                    )
-                    return
-                if status == 200 and body.endswith(b"[DONE]\n\n"):
-                    finished.add(headers["x-weir-call"])
-
-        threads = [threading.Thread(target=client) for _ in range(20)]
-        for thread in threads:
-            thread.start()
-        enough = len(finished) + 20 + 7 * number
-        wait_for(lambda enough=enough: len(finished) > enough, "some calls")
-        gateway.kill_all()
-        stop.set()
-        for thread in threads:
-            thread.join()
-        gateway.start()
-    wait_for(lambda: verify(gateway.data).open_calls == 0, "the end of interrupted calls")
-    db = open_reader(gateway.data)
-    settled = [bytes(row[0]).hex() for row in db.execute("SELECT call FROM entries WHERE kind = 'settled'")]
-    db.close()
-    assert len(settled) == len(set(settled))
-    assert {call.replace("-", "") for call in finished} <= set(settled)
-    report = verify(gateway.data)
-    assert report.ok, report.problems
 
 
 def test_sigterm_ends_it_cleanly(gateway: Gateway) -> None:

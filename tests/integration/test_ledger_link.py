@@ -24,7 +24,7 @@ from tokenweir.ledger import keys, store
 from tokenweir.ledger.frames import frame
 from tokenweir.ledger.journal import Journal
 from tokenweir.ledger.link import SocketLedgerLink
-from tokenweir.ledger.messages import CloseAttempt, KeyRecord, Limit, OpenCall, OpenResult
+from tokenweir.ledger.messages import CloseAttempt, KeyRecord, Keys, Limit, OpenCall, OpenResult
 from tokenweir.ledger.schema import SOCKET_NAME
 from tokenweir.ledger.service import take_lock
 from tokenweir.ledger.spill import DIRECTORY, Spill, left_behind, record
@@ -138,6 +138,28 @@ def spilled(data: Path) -> list[int]:
     return [path.stat().st_size for path in (data / DIRECTORY).glob("*.spill") if path.stat().st_size]
 
 
+def test_a_worker_serves_nobody_before_it_knows_the_keys(tmp_path: Path) -> None:
+    """Otherwise a key that is good would be called unknown for a moment after each start."""
+
+    async def scenario() -> None:
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(tmp_path / SOCKET_NAME))
+        listening.listen()
+        listening.setblocking(False)
+        worker = Worker(tmp_path)
+        loop = asyncio.get_running_loop()
+        accepted, _ = await loop.sock_accept(listening)
+        await loop.sock_recv(accepted, 1000)  # its greeting: it is connected
+        assert not worker.link.available
+        await loop.sock_sendall(accepted, frame(Keys((KeyRecord("k", "k", "a", b"h" * 32, "k", 0),))))
+        await worker.connected()
+        worker.link.close()
+        accepted.close()
+        listening.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_stream_ends_while_the_writer_is_away_and_is_settled_once_when_it_is_back(
     data: Path, writer: WriterProcess
 ) -> None:
@@ -166,7 +188,7 @@ def test_a_stream_ends_while_the_writer_is_away_and_is_settled_once_when_it_is_b
 
 def test_a_writer_that_is_silent_is_as_one_that_is_away(data: Path, writer: WriterProcess) -> None:
     async def scenario() -> None:
-        worker = Worker(data, confirm_within_s=0.5)
+        worker = Worker(data, confirm_within_s=1.0)
         await worker.connected()
         assert await worker.open(1)
         writer.send(signal.SIGSTOP)

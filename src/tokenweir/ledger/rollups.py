@@ -6,6 +6,7 @@ had added, from the very rows that it had been added to.
 """
 
 import sqlite3
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tokenweir.core.money import PICO
@@ -101,7 +102,19 @@ def _add_statement(rollup: Rollup) -> str:
     )
 
 
-_STATEMENTS = tuple(_add_statement(rollup) for rollup in ROLLUPS)
+def _coarsen_statement(rollup: Rollup) -> str:
+    sums = {name: f"sum({name})" for name in SUMS}
+    sums["cost_units"] += f" + sum(cost_pico) / {PICO}"
+    sums["cost_pico"] += f" % {PICO}"
+    period = f"hour / {rollup.period_us // HOURLY.period_us}"
+    return (
+        f"INSERT INTO {rollup.table} ({', '.join((*rollup.keys, *SUMS))})\n"
+        f"SELECT {period}, {', '.join(rollup.names)}, {', '.join(sums.values())}\n"
+        f"FROM {HOURLY.table} GROUP BY {period}, {', '.join(rollup.names)}"
+    )
+
+
+_STATEMENTS = {rollup: _add_statement(rollup) for rollup in ROLLUPS}
 
 
 def ddl(rollup: Rollup) -> str:
@@ -115,10 +128,16 @@ def ddl(rollup: Rollup) -> str:
     )
 
 
-def add_entries(db: sqlite3.Connection, after: int, upto: int) -> None:
-    """Add the entries numbered from after + 1 to upto to every rollup; within the caller's transaction."""
-    for statement in _STATEMENTS:
-        db.execute(statement, {"after": after, "upto": upto})
+def add_entries(db: sqlite3.Connection, after: int, upto: int, to: Sequence[Rollup] = ROLLUPS) -> None:
+    """Add the entries numbered from after + 1 to upto to rollups; within the caller's transaction."""
+    for rollup in to:
+        db.execute(_STATEMENTS[rollup], {"after": after, "upto": upto})
+
+
+def coarsen(db: sqlite3.Connection) -> None:
+    """Make every other rollup, which has to be empty, of the finest."""
+    for rollup in ROLLUPS[1:]:
+        db.execute(_coarsen_statement(rollup))
 
 
 def rebuild(db: sqlite3.Connection, at_once: int = 1_000_000) -> None:
@@ -127,4 +146,5 @@ def rebuild(db: sqlite3.Connection, at_once: int = 1_000_000) -> None:
         db.execute(f"DELETE FROM {rollup.table}")
     last = int(db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0])
     for after in range(0, last, at_once):
-        add_entries(db, after, min(after + at_once, last))
+        add_entries(db, after, min(after + at_once, last), (HOURLY,))
+    coarsen(db)

@@ -99,7 +99,7 @@ class _Replay:
         after = self.seq
         for row in self._db.execute(_READ, (after, upto)).fetchall():
             yield from self._step(row)
-        rollups.add_entries(self._db, after, upto)
+        rollups.add_entries(self._db, after, upto, (rollups.HOURLY,))
         if self.seq < upto:
             yield f"{_entries(self.seq + 1, upto)} missing: the ledger goes on to {upto}"
         self.seq = upto
@@ -184,6 +184,7 @@ class _Replay:
         """Everything derived against what the entries add up to; yields each difference."""
         for call, first, again in self._db.execute(_BEGUN_TWICE):
             yield f"entry {again}: call {uuid_text(call)} begins again; it began with entry {first}"
+        rollups.coarsen(self._db)
         for rollup in rollups.ROLLUPS:
             yield from _compare_rollup(self._db, rollup)
         yield from self._compare_spent()
