@@ -124,7 +124,7 @@ def read_arguments(raw: msgspec.Raw) -> str:
 
 def read_explanation(raw: msgspec.Raw) -> str | None:
     """What `stop_details` says of a refusal."""
-    details = _read_as(_StopDetails, raw)
+    details = read_as(_StopDetails, raw)
     return None if details is None else details.explanation
 
 
@@ -233,9 +233,9 @@ def find_failure(body: bytes, status: int | None = None) -> Failure | None:
         found = _FAILURE.decode(body)
     except UNREADABLE:
         return None
-    error = _read_as(_Error, found.error) or _Error()
-    base = _read_as(_BaseResp, found.base_resp) or _BaseResp()
-    text = _read_as(str, found.error) or _read_as(str, found.detail)
+    error = read_as(_Error, found.error) or _Error()
+    base = read_as(_BaseResp, found.base_resp) or _BaseResp()
+    text = read_as(str, found.error) or read_as(str, found.detail)
     message = error.message or text or found.message or found.msg or base.status_msg
     if not message:
         return None
@@ -260,7 +260,8 @@ def failure_object(failure: Failure) -> dict[str, object]:
 R = TypeVar("R")
 
 
-def _read_as(kind: type[R], raw: msgspec.Raw) -> R | None:
+def read_as(kind: type[R], raw: msgspec.Raw) -> R | None:
+    """A part of an answer that is optional, or None where it is not of that shape."""
     try:
         return msgspec.json.decode(raw, type=kind)
     except UNREADABLE:

@@ -34,6 +34,7 @@ from tokenweir.protocol.translate.messages_answer import (
     FINISHES,
     AnswerBlock,
     find_failure,
+    read_as,
     read_arguments,
     read_explanation,
 )
@@ -62,17 +63,21 @@ class _Delta(msgspec.Struct):
 
 
 class _Event(msgspec.Struct):
-    type: str | None = None
-    index: int = 0
+    type: object = None
+    index: object = 0
     message: msgspec.Raw = NULL  # of message_start; in errors of some hosts a text
-    content_block: AnswerBlock | None = None
-    delta: _Delta | None = None
+    content_block: msgspec.Raw = NULL
+    delta: msgspec.Raw = NULL
     usage: msgspec.Raw = NULL
     error: msgspec.Raw = NULL
 
 
 _EVENT = msgspec.json.Decoder(_Event)
-_MESSAGE = msgspec.json.Decoder(_Message)
+
+
+def _number(event: _Event) -> int:
+    """The number of the block that an event is of."""
+    return event.index if isinstance(event.index, int) else 0
 
 
 class _Wire:
@@ -141,7 +146,7 @@ class MessagesStreamReader:
             else:
                 self._tell(Unplaced("event"))
             return
-        kind = found.type or name.decode(errors="replace")
+        kind = found.type if isinstance(found.type, str) else name.decode(errors="replace")
         if kind == "error" or not is_null(found.error):
             self._fail(find_failure(data) or Failure("the upstream reported an error"))
             return
@@ -152,6 +157,8 @@ class MessagesStreamReader:
             self._fail(failure)
         else:
             self._tell(Unplaced(kind[:100] or "event"))
+        if not self._over:
+            self._count(found.usage)
 
     def _fail(self, failure: Failure) -> None:
         self._over = True
@@ -160,10 +167,7 @@ class MessagesStreamReader:
     # --- events of the dialect
 
     def _message_start(self, found: _Event) -> None:
-        try:
-            message = _MESSAGE.decode(found.message)
-        except UNREADABLE:
-            message = _Message()
+        message = read_as(_Message, found.message) or _Message()
         if not self._started:
             self._started = True
             self._tell(Started(message.id or "", message.model or ""))
@@ -173,10 +177,10 @@ class MessagesStreamReader:
 
     def _block_start(self, found: _Event) -> None:
         self._begin()
-        if found.index in self._wires:
-            self._close(found.index)
-        start = found.content_block or AnswerBlock("text")
-        wire = self._wires[found.index] = _Wire(start)
+        index = _number(found)
+        self._close(index)
+        start = read_as(AnswerBlock, found.content_block) or AnswerBlock("content_block")
+        wire = self._wires[index] = _Wire(start)
         if start.type == "tool_use":
             self._open(wire, ToolCall(id=start.id or "", name=start.name or "", arguments=""))
         elif start.type == "redacted_thinking":
@@ -192,10 +196,10 @@ class MessagesStreamReader:
 
     def _block_delta(self, found: _Event) -> None:
         self._begin()
-        delta = found.delta or _Delta()
-        wire = self._wires.get(found.index)
-        if wire is None:
-            wire = self._wires[found.index] = _Wire(AnswerBlock("text"))
+        delta = read_as(_Delta, found.delta) or _Delta()
+        wire = self._wires.get(_number(found))
+        if wire is None:  # its start never came
+            wire = self._wires[_number(found)] = _Wire(AnswerBlock("text"))
         self._say(wire, Text, delta.text)
         self._say(wire, Reasoning, delta.thinking)
         if delta.signature:
@@ -208,11 +212,11 @@ class MessagesStreamReader:
             self._tell(Cited(wire.index, delta.citation))
 
     def _block_stop(self, found: _Event) -> None:
-        self._close(found.index)
+        self._close(_number(found))
 
     def _message_delta(self, found: _Event) -> None:
         self._begin()
-        delta = found.delta or _Delta()
+        delta = read_as(_Delta, found.delta) or _Delta()
         if delta.stop_reason is not None:
             self._close_all()
             if explanation := read_explanation(delta.stop_details):
@@ -226,7 +230,6 @@ class MessagesStreamReader:
                 self._tell(Unplaced("stop_reason"))
             self._finished = True
             self._tell(Finished(FINISHES.get(delta.stop_reason, Finish.STOP), delta.stop_sequence))
-        self._count(found.usage)
 
     def _message_stop(self, found: _Event | None = None) -> None:
         self._begin()
@@ -262,6 +265,7 @@ class MessagesStreamReader:
             return
         usage = self._usage.usage
         if usage is not None:
+            self._begin()
             self._tell(Used(usage))
 
     def _open(self, wire: _Wire, block: Text | Reasoning | ToolCall) -> None:
