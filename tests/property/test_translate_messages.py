@@ -5,7 +5,7 @@ import itertools
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from messages_forms import answers, requests
+from messages_forms import ANSWERS, requests
 
 from tokenweir.protocol.chat import BadRequest
 from tokenweir.protocol.meter_messages import MessagesStreamMeter
@@ -57,13 +57,13 @@ def test_a_request_is_read_as_it_was_written(request: Request) -> None:
     assert MESSAGES.read_request(out.body) == request
 
 
-@given(answers())
+@given(ANSWERS)
 def test_an_answer_is_read_as_it_was_written(answer: Answer) -> None:
     assert MESSAGES.read_answer(MESSAGES.write_answer(answer, ASKED)) == answer
     assert fold(read([written(unfold(answer))])) == answer
 
 
-@given(answers(), st.randoms(use_true_random=False))
+@given(ANSWERS, st.randoms(use_true_random=False))
 def test_blocks_that_come_interleaved_are_written_one_after_another(answer: Answer, random: object) -> None:
     events = unfold(answer)
     of_blocks = [event for event in events if hasattr(event, "index")]
@@ -75,7 +75,7 @@ def test_blocks_that_come_interleaved_are_written_one_after_another(answer: Answ
     assert fold(read([written([others[0], *mixed, *others[1:]])])) == answer
 
 
-@given(answers(), PLACES, st.booleans())
+@given(ANSWERS, PLACES, st.booleans())
 def test_any_cut_of_a_stream_is_the_same_stream(answer: Answer, places: list[int], carriage: bool) -> None:
     data = written(unfold(answer))
     data = data.replace(b"\n", b"\r\n") if carriage else data
@@ -85,7 +85,7 @@ def test_any_cut_of_a_stream_is_the_same_stream(answer: Answer, places: list[int
     assert fold(whole) == answer
 
 
-@given(answers(), PLACES)
+@given(ANSWERS, PLACES)
 def test_the_meter_reads_what_the_reader_reads(answer: Answer, places: list[int]) -> None:
     data = written(unfold(answer))
     end = data[data.index(b"event: message_stop") :]
@@ -234,7 +234,7 @@ def test_any_error_is_told_in_this_dialect(status: int, body: bytes) -> None:
     assert told["type"] == "error" and told["error"]["message"] == failure.message
 
 
-@given(answers())
+@given(ANSWERS)
 def test_deltas_of_nothing_are_not_written(answer: Answer) -> None:
     events = [
         e
