@@ -24,4 +24,6 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int | None = None  # tokens: more is clamped, and named
     adaptive: bool = True  # messages: takes thinking of type "adaptive"; else "enabled", with a budget
     signed_thinking: bool = False  # messages: refuses thinking that it did not sign itself (Anthropic)
-    system_turns: bool = True  # messages: takes instructions between turns; else they are said as the user
+    system_turns: bool = (
+        False  # messages: takes instructions between turns (Claude since 4.8); else the user says them
+    )

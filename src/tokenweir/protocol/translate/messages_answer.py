@@ -234,12 +234,14 @@ def find_failure(body: bytes, status: int | None = None) -> Failure | None:
     except UNREADABLE:
         return None
     error = read_as(_Error, found.error) or _Error()
-    base = read_as(_BaseResp, found.base_resp) or _BaseResp()
+    base = read_as(_BaseResp, found.base_resp)
+    if base is None or base.status_code == 0:  # that all is well
+        base = _BaseResp()
     text = read_as(str, found.error) or read_as(str, found.detail)
     message = error.message or text or found.message or found.msg or base.status_msg
     if not message:
         return None
-    kind = error.type or error.code or found.code
+    kind = error.type or error.code or found.code or base.status_code
     if kind is None or kind in ("error", "<nil>"):
         kind = "server_error" if status is None else error_type(status)
     return Failure(message, str(kind)[:100], status)

@@ -93,6 +93,7 @@ class _Writing:
             role = turn.role
             if role is Role.SYSTEM and not self._host.system_turns:
                 role = Role.USER
+                self.drop("system_turns")
             if turn.name is not None:
                 self.drop("name")
             if merged and merged[-1][0] is role:

@@ -34,8 +34,8 @@ from tokenweir.protocol.translate.messages_answer import (
     FINISHES,
     AnswerBlock,
     find_failure,
-    read_as,
     read_arguments,
+    read_as,
     read_explanation,
 )
 from tokenweir.protocol.translate.reading import is_null

@@ -52,7 +52,7 @@ def written(events: list[Event]) -> bytes:
 
 @given(requests())
 def test_a_request_is_read_as_it_was_written(request: Request) -> None:
-    out = MESSAGES.write_request(request, Host())
+    out = MESSAGES.write_request(request, Host(system_turns=True))
     assert out.dropped == ()
     assert MESSAGES.read_request(out.body) == request
 
