@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tokenweir.core.errors import EngineError
@@ -49,6 +50,11 @@ def test_threads_are_those_asked_for_or_all() -> None:
     assert plan(FACTS, spec(), 100 * GIB, 8).threads == 8
     asked = LocalEngineSpec(model="m.gguf", name="m", threads=3)
     assert plan(FACTS, asked, 100 * GIB, 8).threads == 3
+
+
+def test_a_small_model_is_computed_by_one_thread() -> None:
+    small = msgspec.structs.replace(FACTS, file_bytes=3_000_000, data_bytes=3_000_000)
+    assert plan(small, spec(), 100 * GIB, 8).threads == 1
 
 
 @pytest.mark.parametrize(

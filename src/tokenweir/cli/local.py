@@ -30,17 +30,19 @@ class Local(msgspec.Struct, frozen=True):
         return tuple(_engine(spec) for spec in self.specs)
 
     def check(self) -> "Local":
-        """Without those that do not fit this machine. Raises EngineError for one that the settings name."""
-        kept, notes = [], list(self.notes)
+        """Those that fit this machine together, each with the context that it gets, so that what is announced
+        is what runs. Raises EngineError for one that the settings name and that does not fit."""
+        kept, notes, promised_bytes = [], list(self.notes), 0
         for spec in self.specs:
             try:
-                check_model(spec)
+                planned = check_model(spec, promised_bytes)
             except EngineError as error:
                 if spec.name != ABACUS:
                     raise
                 notes.append(f"the model {ABACUS} is not served: {error}")
             else:
-                kept.append(spec)
+                kept.append(msgspec.structs.replace(spec, context=planned.context))
+                promised_bytes += planned.need_bytes
         return Local(tuple(kept), tuple(notes))
 
 

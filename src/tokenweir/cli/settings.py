@@ -134,7 +134,7 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         About(
             kinds.integer(0, 1_024),
-            "Threads that compute; 0 for as many as there are cores.",
+            "Threads that compute; 0 for as many as there are cores, or one where the model is small.",
             "threads",
             "WEIR_LOCAL_THREADS",
         ),

@@ -150,7 +150,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--context", type=int, default=0, help="tokens of a call; 0: the model's own")
     parser.add_argument("--parallel", type=int, default=4, help="calls at once")
-    parser.add_argument("--threads", type=int, default=0, help="0: as many as may be used")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="0: as many as may be used, one for a small model"
+    )
     parser.add_argument("--log-file", default="", metavar="PATH")
     parser.add_argument("--lifeline", action="store_true", help="end when standard input ends")
     return parser.parse_args(argv)

@@ -13,6 +13,9 @@ from tokenweir.engines.gguf_file import GgufFacts, read_gguf
 OVERHEAD_BYTES = 256 * 1024 * 1024
 #: A context that is not asked for is not cut below this.
 LEAST_CONTEXT = 2_048
+#: Below this size one thread computes. llama.cpp's threads wait for each other after every step, and the steps of a
+#: small model are shorter than that wait: two threads gained nothing, and on a busy machine lost a thousandfold.
+ONE_THREAD_BELOW_BYTES = 64 * 1024 * 1024
 _GIB = 1024**3
 _PACKAGED = Path(__file__).parent / "models" / "abacus.gguf"
 _CHECKOUT = Path(__file__).parents[3] / "models" / "abacus" / "abacus.gguf"
@@ -28,7 +31,7 @@ class LocalEngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str = ""  # asked of every caller; empty: none is
     context: int = 0  # tokens of a call; 0: the model's own, less where memory is short
     parallel: int = 4  # calls at once
-    threads: int = 0  # 0: as many as this process may use
+    threads: int = 0  # 0: as many as this process may use, one for a small model
     sha256: str = ""  # of the file; empty: not checked
     log_file: str = ""  # empty: standard error
     lifeline_fd: int = -1  # the engine ends when this is closed at its other end
@@ -47,13 +50,16 @@ class EnginePlan(msgspec.Struct, frozen=True, kw_only=True):
     need_bytes: int
 
 
-def check_model(spec: LocalEngineSpec) -> EnginePlan:
-    """Read the file's head, check its hash where one is given, and decide. Raises EngineError."""
+def check_model(spec: LocalEngineSpec, promised_bytes: int = 0) -> EnginePlan:
+    """Read the file's head, check its hash where one is given, and decide. Raises EngineError.
+
+    `promised_bytes` is the memory that other models will take.
+    """
     path = Path(spec.model)
     facts = read_gguf(path)
     if spec.sha256 and file_sha256(path) != spec.sha256:
         raise EngineError(f"the model file {path} has not the checksum it should have; get it again")
-    return plan(facts, spec, memory_available(), len(os.sched_getaffinity(0)))
+    return plan(facts, spec, memory_available() - promised_bytes, len(os.sched_getaffinity(0)))
 
 
 def plan(facts: GgufFacts, spec: LocalEngineSpec, available_bytes: int, cores: int) -> EnginePlan:
@@ -76,7 +82,7 @@ def plan(facts: GgufFacts, spec: LocalEngineSpec, available_bytes: int, cores: i
         facts=facts,
         context=context,
         parallel=spec.parallel,
-        threads=spec.threads or cores,
+        threads=spec.threads or (1 if facts.file_bytes < ONE_THREAD_BELOW_BYTES else cores),
         need_bytes=need,
     )
 
