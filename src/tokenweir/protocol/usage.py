@@ -42,17 +42,17 @@ def read_usage(raw: msgspec.Raw | bytes | None) -> Usage | None:
     if prompt is None or completion is None or completion < 0:
         return None
     into, out = found.prompt_tokens_details, found.completion_tokens_details
-    cached = _first(_member(into, "cached_tokens"), found.cached_tokens, found.prompt_cache_hit_tokens)
+    cached = first_count(member(into, "cached_tokens"), found.cached_tokens, found.prompt_cache_hit_tokens)
     cached = min(prompt, cached)  # more than the prompt is a miscount of the host
-    written = _first(
-        _member(into, "cache_write_tokens"),
-        _member(into, "cache_creation_tokens"),
-        _member(into, "cache_creation_input_tokens"),
+    written = first_count(
+        member(into, "cache_write_tokens"),
+        member(into, "cache_creation_tokens"),
+        member(into, "cache_creation_input_tokens"),
         found.cache_creation_input_tokens,
     )
     written = min(prompt - cached, written)
-    hour = min(written, _first(_member(_member(into, "cache_creation"), "ephemeral_1h_input_tokens")))
-    reasoning = _first(_member(out, "reasoning_tokens"), found.reasoning_tokens)
+    hour = min(written, first_count(member(member(into, "cache_creation"), "ephemeral_1h_input_tokens")))
+    reasoning = first_count(member(out, "reasoning_tokens"), found.reasoning_tokens)
     if reasoning and total == prompt + completion + reasoning:
         output = completion  # this host counts reasoning beside the completion
     else:
@@ -77,10 +77,10 @@ def count(value: object) -> int | None:
     return value
 
 
-def _member(value: object, name: str) -> object:
+def member(value: object, name: str) -> object:
     return value.get(name) if isinstance(value, dict) else None
 
 
-def _first(*values: object) -> int:
+def first_count(*values: object) -> int:
     """The first usable count; 0 where there is none."""
     return next((count for count in map(count, values) if count is not None), 0)

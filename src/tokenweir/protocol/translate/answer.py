@@ -150,7 +150,7 @@ Event = (
 )
 
 
-class _Growing:
+class Growing:
     """A block while its pieces come."""
 
     def __init__(self, block: Block) -> None:
@@ -187,7 +187,7 @@ class _Growing:
 def fold(events: Iterable[Event]) -> Answer | Failure:
     """The whole answer that a stream told, or the failure that ended it."""
     started = Started("", "")
-    blocks: dict[int, _Growing] = {}
+    blocks: dict[int, Growing] = {}
     finished: Finished | None = None
     usage: Usage | None = None
     logprobs: list[msgspec.Raw] = []
@@ -197,7 +197,7 @@ def fold(events: Iterable[Event]) -> Answer | Failure:
             case Started():
                 started = event
             case Opened(index=index, block=block):
-                blocks[index] = _Growing(block)
+                blocks[index] = Growing(block)
             case Delta(index=index, text=text, logprobs=raw):
                 blocks[index].pieces.append(text)
                 if bytes(raw) != b"null":

@@ -121,6 +121,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     schema: msgspec.Raw = NULL
     strict: bool | None = None
     custom: bool = False  # takes free text; `schema` is then its grammar (OpenAI's `format`)
+    namespace: str | None = None  # Responses: the group it stands in, with whose name `name` begins
     cache: str | None = None
 
 

@@ -1,0 +1,281 @@
+"""Requests of OpenAI Responses, as its clients send them and as hosts take them."""
+
+import json
+from typing import Any
+
+import msgspec
+import openai
+import pytest
+
+from tokenweir.protocol.chat import BadRequest
+from tokenweir.protocol.translate.form import (
+    Choice,
+    Document,
+    Image,
+    Reasoning,
+    Refusal,
+    Request,
+    Role,
+    Sampling,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
+)
+from tokenweir.protocol.translate.host import Host
+from tokenweir.protocol.translate.responses import RESPONSES
+from tokenweir.protocol.translate.responses_request_in import ENCRYPTED
+from tokenweir.protocol.translate.responses_tools import LOCAL_SHELL
+
+
+def read(**body: object) -> Request:
+    return RESPONSES.read_request(json.dumps({"model": "m", "input": "hi"} | body).encode())
+
+
+def write(request: Request, host: Host | None = None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    written = RESPONSES.write_request(request, host or Host())
+    return json.loads(written.body), written.dropped
+
+
+# --- requests of clients
+
+#: What Codex sends on the second turn of a task (openai/codex, `codex-rs/codex-api/src/common.rs`).
+CODEX = {
+    "model": "kimi-k2",
+    "instructions": "You are Codex.",
+    "input": [
+        {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "<permissions>"}]},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Fix the test."}]},
+        {
+            "type": "reasoning",
+            "summary": [{"type": "summary_text", "text": "Look first"}],
+            "content": None,
+            "encrypted_content": "gAAAA",
+        },
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "I look at it."}],
+        },
+        {"type": "function_call", "name": "shell", "arguments": '{"command":["ls"]}', "call_id": "shell:0"},
+        {"type": "custom_tool_call", "name": "apply_patch", "input": "*** Begin", "call_id": "c2", "status": "completed"},
+        {"type": "function_call", "namespace": "mcp__repl", "name": "js", "arguments": "{}", "call_id": "c3"},
+        {"type": "function_call_output", "call_id": "shell:0", "output": "a.py"},
+        {"type": "custom_tool_call_output", "call_id": "c2", "output": "Done"},
+        {
+            "type": "function_call_output",
+            "call_id": "c3",
+            "output": [
+                {"type": "input_text", "text": "2"},
+                {"type": "input_image", "image_url": "data:image/png;base64,iVBO", "detail": "auto"},
+            ],
+        },
+    ],
+    "tools": [
+        {"type": "function", "name": "shell", "description": "Runs", "strict": False, "parameters": {"type": "object"}},
+        {
+            "type": "custom",
+            "name": "apply_patch",
+            "description": "Edits",
+            "format": {"type": "grammar", "syntax": "lark", "definition": "start: x"},
+        },
+        {"type": "local_shell"},
+        {"type": "web_search", "external_web_access": False},
+        {
+            "type": "namespace",
+            "name": "mcp__repl",
+            "description": "",
+            "tools": [{"type": "function", "name": "js", "parameters": {"type": "object"}, "defer_loading": False}],
+        },
+    ],
+    "tool_choice": "auto",
+    "parallel_tool_calls": True,
+    "reasoning": {"effort": "medium", "summary": "auto"},
+    "store": False,
+    "stream": True,
+    "include": ["reasoning.encrypted_content"],
+    "prompt_cache_key": "0199-thread",
+    "text": {"verbosity": "low"},
+    "client_metadata": {"x-codex-installation-id": "1"},
+}  # fmt: skip
+
+
+def test_codex_is_read() -> None:
+    request = RESPONSES.read_request(json.dumps(CODEX).encode())
+    assert request.instructions == (Text(text="You are Codex."), Text(text="<permissions>"))
+    user, assistant, results = request.turns
+    assert user == Turn(Role.USER, (Text(text="Fix the test."),))
+    assert assistant.parts == (
+        Reasoning(summary=("Look first",), encrypted="gAAAA"),
+        Text(text="I look at it."),
+        ToolCall(id="shell:0", name="shell", arguments='{"command":["ls"]}'),
+        ToolCall(id="c2", name="apply_patch", arguments="*** Begin", custom=True),
+        ToolCall(id="c3", name="mcp__repl__js", arguments="{}"),
+    )
+    assert results.parts == (
+        ToolResult(id="shell:0", parts=(Text(text="a.py"),)),
+        ToolResult(id="c2", parts=(Text(text="Done"),), custom=True),
+        ToolResult(id="c3", parts=(Text(text="2"), Image(media_type="image/png", data="iVBO"))),
+    )
+    shell, patch, local, js = request.tools
+    assert (shell.strict, bytes(shell.schema)) == (False, b'{"type": "object"}')
+    assert patch.custom and b"lark" in bytes(patch.schema)
+    assert local == LOCAL_SHELL
+    assert (js.name, js.namespace) == ("mcp__repl__js", "mcp__repl")
+    assert request.thinking == Thinking(on=True, effort="medium", summary="auto")
+    assert (request.cache_key, request.verbosity, request.stream) == ("0199-thread", "low", True)
+    assert request.include == (ENCRYPTED,)
+    assert request.unplaced == ("client_metadata", "tools[3]")
+
+
+def test_what_says_the_default_is_not_reported() -> None:
+    request = read(
+        store=True, truncation="disabled", background=False, metadata={}, service_tier="auto",
+        stream_options={"include_obfuscation": False}, previous_response_id=None, max_tool_calls=None,
+        reasoning={"effort": None, "context": "auto"}, text={"format": {"type": "text"}}, tools=[],
+    )  # fmt: skip
+    assert request == Request(model="m", turns=(Turn(Role.USER, (Text(text="hi"),)),))
+
+
+@pytest.mark.parametrize(
+    ("body", "unplaced"),
+    [
+        ({"truncation": "auto"}, "truncation"),
+        ({"include": ["file_search_call.results"]}, "include[0]"),
+        ({"reasoning": {"mode": "pro"}}, "reasoning.mode"),
+        ({"tools": [{"type": "mcp", "server_label": "x"}]}, "tools[0]"),
+        ({"input": [{"type": "web_search_call", "id": "ws"}]}, "input[0]"),
+        ({"input": [{"role": "assistant", "content": "a", "phase": "commentary"}]}, "input[0].phase"),
+        ({"input": [{"role": "user", "content": [{"type": "input_video"}]}]}, "input[0].content[0]"),
+        ({"tool_choice": {"type": "web_search"}}, "tool_choice"),
+        ({"text": {"format": {"type": "xml"}}}, "text.format"),
+        ({"moderation": {"model": "x"}}, "moderation"),
+        ({"user": "a", "safety_identifier": "b"}, "user"),
+        ({"tools": [{"type": "function", "name": "f"}, {"type": "function", "name": "f"}]}, "tools.f"),
+    ],
+)  # fmt: skip
+def test_what_has_no_place_is_named(body: dict[str, object], unplaced: str) -> None:
+    assert read(**body).unplaced == (unplaced,)
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"conversation": "conv_1"}, "conversation"),
+        ({"prompt": {"id": "pmpt_1"}}, "prompt"),
+        ({"background": True}, "background"),
+        ({"input": None}, "input"),
+        ({"input": 3}, "input"),
+        ({"model": ""}, "model"),
+        ({"input": [{"type": "item_reference", "id": "rs_1"}]}, "input[0]"),
+        ({"input": [{"id": "rs_1"}]}, "input[0]"),
+        ({"input": [{"role": "robot", "content": "x"}]}, "input[0].role"),
+        ({"input": [{"type": "function_call", "name": "f"}]}, "input[0].call_id"),
+        ({"input": [{"type": "function_call_output", "output": "x"}]}, "input[0].call_id"),
+        ({"tool_choice": "any"}, "tool_choice"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"tools": [{"type": "function"}]}, "tools[0].name"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_with_its_path(body: dict[str, object], param: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        read(**body)
+    assert refused.value.param == param
+
+
+def test_turns_end_where_their_speaker_does() -> None:
+    request = read(
+        input=[
+            {"role": "user", "content": "a"},
+            {"role": "user", "content": "b"},
+            {"role": "system", "content": "c"},
+            {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "r"}], "id": "rs_1"},
+            {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}", "id": "fc_1"},
+            {"type": "function_call_output", "call_id": "1", "output": ""},
+            {"type": "local_shell_call", "id": "x", "call_id": "2", "action": {"type": "exec", "command": ["ls"]}},
+            {"type": "local_shell_call_output", "id": "2", "output": "ok"},
+            {"role": "user", "content": [{"type": "input_file", "file_url": "https://x/y.pdf", "filename": "y"}]},
+        ]
+    )  # fmt: skip
+    assert request.turns == (
+        Turn(Role.USER, (Text(text="a"),)),
+        Turn(Role.USER, (Text(text="b"),)),
+        Turn(Role.SYSTEM, (Text(text="c"),)),
+        Turn(Role.ASSISTANT, (Reasoning(text="r", id="rs_1"), ToolCall(id="1", name="f", arguments="{}", item_id="fc_1"))),
+        Turn(Role.USER, (ToolResult(id="1", parts=()),)),
+        Turn(
+            Role.ASSISTANT,
+            (ToolCall(id="2", name="local_shell", arguments='{"type": "exec", "command": ["ls"]}', item_id="x"),),
+        ),
+        Turn(Role.USER, (ToolResult(id="2", parts=(Text(text="ok"),)),)),
+        Turn(Role.USER, (Document(url="https://x/y.pdf", title="y"),)),
+    )  # fmt: skip
+
+
+def test_allowed_tools_are_the_tools() -> None:
+    tools = [{"type": "function", "name": name, "parameters": {}, "strict": True} for name in ("a", "b")]
+    allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "b"}]}
+    request = read(tools=tools, tool_choice=allowed, parallel_tool_calls=False)
+    assert [tool.name for tool in request.tools] == ["b"]
+    assert request.tool_choice == ToolChoice(Choice.REQUIRED, parallel=False)
+
+
+def test_tools_that_an_item_brings_are_tools() -> None:
+    item = {"type": "additional_tools", "role": "developer", "tools": [{"type": "function", "name": "late"}]}
+    assert [tool.name for tool in read(input=[item, {"role": "user", "content": "x"}]).tools] == ["late"]
+
+
+def test_a_mark_of_the_cache_is_carried() -> None:
+    part = {"type": "input_text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit"}}
+    request = read(input=[{"role": "user", "content": [part]}])
+    assert request.turns[0].parts == (Text(text="x", cache="5m"),)
+
+
+# --- requests for hosts
+
+
+def test_what_this_dialect_cannot_say_is_named() -> None:
+    request = Request(
+        model="m",
+        turns=(
+            Turn(Role.USER, (Text(text="x", cache="5m"),), name="bob"),
+            Turn(Role.ASSISTANT, (Reasoning(text="r", signature="s"), Image(url="https://x"))),
+            Turn(Role.USER, (ToolResult(id="1", parts=(), failed=True), Document(text="d", citations=True, context="c"))),
+        ),
+        stop=("x",),
+        sampling=Sampling(top_k=1, seed=2, presence_penalty=0.5, frequency_penalty=0, logit_bias=msgspec.Raw(b"{}")),
+        user="u" * 65,
+        cache_key="c" * 64,
+    )  # fmt: skip
+    body, dropped = write(request)
+    assert set(dropped) == {
+        "cache_control", "name", "thinking.signature", "image", "tool_result.failed", "document.context",
+        "citations", "stop", "top_k", "seed", "presence_penalty", "logit_bias", "user",
+    }  # fmt: skip
+    assert "user" not in body and body["prompt_cache_key"] == "c" * 64
+    assert body["input"][3]["content"][0]["file_data"] == "data:text/plain;base64,ZA=="
+
+
+def test_the_assistant_s_messages_are_what_strict_hosts_take() -> None:
+    turn = Turn(Role.ASSISTANT, (Text(text="a"), Refusal(text="no")))
+    body, _ = write(Request(model="m", turns=(Turn(Role.USER, (Text(text="x"),)), turn)))
+    openai.types.responses.ResponseOutputMessage.model_validate(body["input"][1], strict=True)
+
+
+def test_reasoning_is_asked_for_encrypted_only_of_models_that_reason() -> None:
+    assert write(Request(model="m"))[0]["include"] == []
+    assert write(Request(model="m", thinking=Thinking(on=False)))[0]["include"] == []
+    assert write(Request(model="m", thinking=Thinking(budget=9000)))[0]["include"] == [ENCRYPTED]
+    assert write(Request(model="m", thinking=Thinking(budget=9000)))[0]["reasoning"] == {"effort": "high"}
+    assert write(Request(model="m", thinking=Thinking(on=True)))[0]["reasoning"] == {"effort": "medium"}
+    host = Host(efforts=("low", "high"), rejects=frozenset({"reasoning.summary"}))
+    body, dropped = write(Request(model="m", thinking=Thinking(effort="max", summary="auto")), host)
+    assert (body["reasoning"], dropped) == ({"effort": "high"}, ("thinking.summary",))
+
+
+def test_the_most_output_of_a_host_holds() -> None:
+    body, dropped = write(Request(model="m", max_output=100), Host(max_output=50))
+    assert (body["max_output_tokens"], dropped) == (50, ("max_output",))
