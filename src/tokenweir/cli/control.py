@@ -1,4 +1,4 @@
-"""What the supervisor tells a worker: a new GatewayConfig, as msgpack behind a 4-byte big-endian length."""
+"""What the supervisor tells a worker: a new GatewayConfig, as JSON (hosts hold some) behind a 4-byte big-endian length."""
 
 import socket
 import struct
@@ -22,7 +22,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 def frame(config: GatewayConfig) -> bytes:
     """The bytes of one message."""
-    body = msgspec.msgpack.encode(config)
+    body = msgspec.json.encode(config)
     return _LENGTH.pack(len(body)) + body
 
 

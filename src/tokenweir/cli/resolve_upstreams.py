@@ -12,8 +12,11 @@ from tokenweir.cli.resolve_kinds import KINDS
 from tokenweir.cli.settings import UpstreamSettings
 from tokenweir.cli.settings_file import nearest
 from tokenweir.core.errors import SettingsError
-from tokenweir.gateway.config import UpstreamConfig
+from tokenweir.gateway.config import Target, UpstreamConfig
+from tokenweir.protocol.wires import WIRES
 
+#: What an OpenAI-compatible address is taken to speak.
+OPENAI_DIALECTS = ("chat", "embeddings")
 #: An explicitly declared price of nothing: the local engine.
 LOCAL_PRICE_REF = "runs on this machine; no charge per token"
 
@@ -81,6 +84,7 @@ def _upstream(
         host=host,
         port=port,
         path=path,
+        targets=tuple(Target(dialect=name, path=path + WIRES[name].path) for name in OPENAI_DIALECTS),
         headers=headers,
         ask_usage=ask_usage,
         proxy=proxy_for(scheme, host, setting.proxy, environ),

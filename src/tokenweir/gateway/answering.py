@@ -7,6 +7,7 @@ from tokenweir.gateway.config import Limits
 from tokenweir.gateway.request import Request
 from tokenweir.protocol.http import LAST_CHUNK, chunk, status_line
 from tokenweir.protocol.problems import Problem, chat_error, problem_lines
+from tokenweir.protocol.wires import BY_PATH
 
 if TYPE_CHECKING:
     from tokenweir.gateway.inbound import ClientConnection
@@ -119,7 +120,9 @@ class AnsweringConnection(asyncio.Protocol):
 
     def refuse(self, problem: Problem, lines: bytes) -> None:
         """A problem as a whole answer."""
-        self.answer(problem.status, lines + problem_lines(problem), chat_error(problem))
+        wire = BY_PATH.get(self._current.path) if self._current is not None else None
+        said = chat_error(problem) if wire is None else wire.error_body(problem)
+        self.answer(problem.status, lines + problem_lines(problem), said)
 
     def begin(self, status: int, lines: bytes) -> None:
         """The head of a streamed answer; it travels with the first bytes."""

@@ -8,9 +8,10 @@ from tokenweir.gateway.config import DeploymentConfig
 from tokenweir.gateway.upstream import Upstream
 from tokenweir.gateway.upstream_connection import Fault, UpstreamConnection
 from tokenweir.ledger.entries import Outcome
-from tokenweir.protocol.answers import broken_usage, estimate_usage
+from tokenweir.protocol.answers import ChatAnswer, broken_usage, estimate_usage
 from tokenweir.protocol.http import connection_names, to_client
-from tokenweir.protocol.meter import ChatStreamMeter
+from tokenweir.protocol.passage import Passage
+from tokenweir.protocol.wires import Meter
 
 if TYPE_CHECKING:
     from tokenweir.catalog.price import AppliedPrice
@@ -49,6 +50,8 @@ class Attempt:
         "meter",
         "ordinal",
         "parts",
+        "passage",
+        "request",
         "sent",
         "served_model",
         "size",
@@ -58,13 +61,21 @@ class Attempt:
     )
 
     def __init__(
-        self, call: "Call", id: bytes, ordinal: int, deployment: DeploymentConfig, upstream: Upstream
+        self,
+        call: "Call",
+        id: bytes,
+        ordinal: int,
+        deployment: DeploymentConfig,
+        upstream: Upstream,
+        passage: Passage,
     ) -> None:
         self.call = call
         self.id = id
         self.ordinal = ordinal
         self.deployment = deployment
         self.upstream = upstream
+        self.passage = passage
+        self.request = (b"", b"")  # head and body, as they go upstream
         self.begun_us = call.clock.now_us()
         self.connection: UpstreamConnection | None = None
         self.sent = False  # bytes may have reached the upstream: it may have cost something
@@ -73,12 +84,13 @@ class Attempt:
         self.ttft_us: int | None = None
         self.bound = False  # the client has bytes of this answer: no other deployment can give it
         self.lines = b""  # header lines of the answer that travel on
-        self.meter: ChatStreamMeter | None = None
+        self.meter: Meter | None = None
         self.parts: list[bytes] = []
         self.size = 0
 
-    def start(self) -> None:
-        """Ask for a connection."""
+    def start(self, head: bytes, body: bytes) -> None:
+        """Ask for a connection, to send this on."""
+        self.request = head, body
         self.upstream.acquire(self)
 
     def cancel(self) -> None:
@@ -92,11 +104,10 @@ class Attempt:
 
     def connected(self, connection: UpstreamConnection) -> None:
         self.connection = connection
-        head, body = self.call.request_bytes(self)
         if not self.sent:  # else the connection it was sent on had been closed by then
             self.sent = True
             self.call.attempt_sent(self)
-        connection.send(self, head, body)
+        connection.send(self, *self.request)
 
     def answer_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
@@ -114,7 +125,7 @@ class Attempt:
                     streamed = value.lower().startswith(b"text/event-stream")
         self.lines = b"".join(lines)
         if (streamed or (self.call.request.stream and not declared)) and status == 200:
-            self.meter = ChatStreamMeter(forward_usage=self.call.wants_usage)
+            self.meter = self.passage.meter()
 
     def answer_data(self, data: bytes) -> None:
         if self.ttft_us is None:
@@ -132,7 +143,7 @@ class Attempt:
             return
         self.parts.append(data)
 
-    def _relay(self, meter: ChatStreamMeter, data: bytes) -> None:
+    def _relay(self, meter: Meter, data: bytes) -> None:
         passed = meter.feed(data)
         if not self.bound and passed:
             if meter.error is not None and not meter.counted:  # another deployment may do better
@@ -167,7 +178,16 @@ class Attempt:
         else:
             self.call.attempt_failed(self, fault, detail)
 
-    # --- what it used
+    # --- what it says and used
+
+    def read(self, body: bytes) -> ChatAnswer:
+        """What metering needs of a whole answer."""
+        return self.passage.whole(body)[1]
+
+    def told_dropped(self) -> str:
+        """What the entry says where not all that the client asked could be said upstream."""
+        dropped = self.passage.dropped
+        return f"dropped: {', '.join(dropped)}" if dropped else ""
 
     def usage_so_far(self) -> Usage:
         """Usage of an answer that was cut off, or of a stream: reported where the upstream said, else counted here."""

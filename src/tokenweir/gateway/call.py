@@ -4,24 +4,27 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from tokenweir.catalog.pricing import price_id
 from tokenweir.core.ids import uuid_text
-from tokenweir.core.money import format_pico
-from tokenweir.core.usage import NOTHING_USED, Provenance, Usage
+from tokenweir.core.usage import NOTHING_USED, Usage
 from tokenweir.gateway.answering import AnsweringConnection
 from tokenweir.gateway.attempt import OUTCOME_OF_FAULT, REDIRECTS, Attempt
+from tokenweir.gateway.config import DeploymentConfig, Target
+from tokenweir.gateway.plan import Served
+from tokenweir.gateway.refusal import refusal
 from tokenweir.gateway.request import Request
+from tokenweir.gateway.settlement import checkpoint_of, close_of, count
 from tokenweir.gateway.upstream_connection import Fault
 from tokenweir.ledger.entries import Outcome
-from tokenweir.ledger.messages import Checkpoint, CloseAttempt, KeyRecord, OpenCall, OpenResult
+from tokenweir.ledger.messages import KeyRecord, OpenCall, OpenResult
 from tokenweir.protocol import problems
-from tokenweir.protocol.answers import prompt_text_bytes, read_chat_answer
-from tokenweir.protocol.chat import BadRequest, ChatRequest, parse_chat, rewrite_chat
-from tokenweir.protocol.embeddings import parse_embeddings, rewrite_embeddings
+from tokenweir.protocol.answers import prompt_text_bytes
+from tokenweir.protocol.chat import BadRequest, ChatRequest
 from tokenweir.protocol.exchange import Event, State, move
+from tokenweir.protocol.passage import Passage, Straight, Translated
 from tokenweir.protocol.problems import Problem
+from tokenweir.protocol.translate.form import Request as Form
+from tokenweir.protocol.translate.table import DIALECTS
+from tokenweir.protocol.wires import BY_PATH, WIRES
 from tokenweir.routing.decide import Candidate, decide
 
 if TYPE_CHECKING:
@@ -44,21 +47,6 @@ PROBLEM_OF_FAULT = {
 }
 
 
-class Endpoint(msgspec.Struct, frozen=True):
-    """A path that is served by upstreams: how its requests are read and rewritten."""
-
-    path: str  # behind the upstream's own prefix
-    dialect: str
-    parse: Callable[[bytes], ChatRequest]
-    rewrite: Callable[..., bytes]
-
-
-ENDPOINTS = {
-    b"/v1/chat/completions": Endpoint("/chat/completions", "chat", parse_chat, rewrite_chat),
-    b"/v1/embeddings": Endpoint("/embeddings", "embeddings", parse_embeddings, rewrite_embeddings),
-}
-
-
 class Call:
     """One request of a client; an `Exchange` for its connection."""
 
@@ -73,7 +61,7 @@ class Call:
         self.id = worker.ids.new()
         self.arrived_us = worker.clock.now_us()
         self.state = State.ARRIVED
-        self.endpoint = ENDPOINTS[request.path]
+        self.wire = BY_PATH[request.path]
         self.body = request.body
         self.body_bytes = len(request.body)
         self.forwarded = request.forwarded()
@@ -82,7 +70,7 @@ class Call:
             worker.cors_lines(request.origin),
         )
         self.request = ChatRequest(model="")
-        self.wants_usage = False
+        self._form: Form | None = None  # the request in no dialect, where it has to be said anew
         self._interrupted = False
         self._granted: int | None = None  # tokens of output, where they have to be said upstream
         self._order: list[str] = []
@@ -97,7 +85,7 @@ class Call:
     def begin(self) -> None:
         """Parse, look up, reserve."""
         try:
-            self.request = self.endpoint.parse(self.body)
+            self.request = self.wire.parse(self.body)
         except BadRequest as error:
             self._refuse(problems.bad_request(str(error), error.param, error.status))
             return
@@ -108,10 +96,12 @@ class Call:
         if len(self.worker.calls) >= self.plan.limits.max_in_flight:
             self._refuse(problems.overloaded(f"{self.plan.limits.max_in_flight} calls are under way"))
             return
-        self.wants_usage = self.request.include_usage
+        deployments = self._reachable(served)
+        if not deployments:
+            return
         now_us = self.clock.steady_us()
         cooling = self.worker.cooling
-        candidates = tuple(Candidate(d.name, cooling.get(d.name, 0)) for d in served.deployments)
+        candidates = tuple(Candidate(d.name, cooling.get(d.name, 0)) for d in deployments)
         self._order = list(decide(candidates, now_us).order)[::-1]
         self.state = move(self.state, Event.RESERVE)
         self.worker.calls[self.id] = self
@@ -132,7 +122,7 @@ class Call:
                 account=self.key.account,
                 run=self.key.run,
                 model=self.request.model,
-                dialect=self.endpoint.dialect,
+                dialect=self.wire.name,
                 bounds=bounds.costs(input_tokens) if limited else (),
                 unpriced=limited and bounds.unpriced,
                 input_tokens=input_tokens,
@@ -141,15 +131,33 @@ class Call:
             self._opened,
         )
 
+    def _reachable(self, served: Served) -> tuple[DeploymentConfig, ...]:
+        """Deployments that this call can be told to; where there are none, the client is told why."""
+        ways = [(d, self.plan.way(d, self.wire.name)) for d in served.deployments]
+        if all(way is not None and way.dialect == self.wire.name for _, way in ways):
+            return served.deployments
+        straight = tuple(d for d, way in ways if way is not None and way.dialect == self.wire.name)
+        reachable = tuple(d for d, way in ways if way is not None)
+        if not reachable:
+            self._refuse(problems.not_served(self.request.model, self.wire.name))
+            return ()
+        try:
+            self._form = DIALECTS[self.wire.name].read_request(self.body)
+        except BadRequest as error:
+            if not straight:
+                self._refuse(problems.bad_request(str(error), error.param, error.status))
+            return straight
+        return reachable
+
     def _opened(self, result: OpenResult | None) -> None:
         if result is None:
             self._refuse(problems.ledger_unavailable())
         elif result.refused:
             self.worker.counters.add(f"weir_refused|reason={result.refused}")
-            self._refuse(refusal(result))
+            self._refuse(refusal(result, self.wire.spent_status))
         else:
             self.state = move(self.state, Event.OPENED)
-            if self.key.limits and self.endpoint.dialect == "chat":
+            if self.key.limits and self.wire.clamps:
                 each = result.output_tokens // self.request.n
                 if each != self.request.max_output:
                     self._granted = each
@@ -172,22 +180,32 @@ class Call:
     def _try_next(self) -> None:
         deployment = self.plan.deployments[self._order.pop()]
         self._attempts += 1
-        upstream = self.worker.upstream(self.plan.upstreams[deployment.upstream])
-        self._attempt = Attempt(self, self.worker.ids.new(), self._attempts, deployment, upstream)
-        self._attempt.start()
-
-    def request_bytes(self, attempt: Attempt) -> tuple[bytes, bytes]:
-        """Head and body of the request for this attempt's deployment."""
-        upstream = attempt.upstream.config
-        body = self.endpoint.rewrite(
-            self.body,
-            self.request,
-            model=attempt.deployment.model,
-            ask_usage=self.request.stream and upstream.ask_usage,
-            max_output=self._granted,
+        way = self.plan.way(deployment, self.wire.name)
+        assert way is not None  # else it was not reachable
+        upstream = self.worker.upstream(self.plan, deployment.upstream)
+        attempt = Attempt(
+            self, self.worker.ids.new(), self._attempts, deployment, upstream, self._passage(way)
         )
-        prefix = self.plan.request_prefix(upstream, self.endpoint.path)
-        return b"%b%bcontent-length: %d\r\n\r\n" % (prefix, self.forwarded, len(body)), body
+        self._attempt = attempt
+        body = attempt.passage.request(
+            model=deployment.model, ask_usage=upstream.config.ask_usage, max_output=self._granted
+        )
+        dropped = attempt.passage.dropped
+        if dropped and self.plan.config.strict:
+            problem = problems.cannot_be_said(deployment.name, dropped)
+            last = lambda: self._answer_problem(problem)  # noqa: E731
+            self._give_up_or_go_on(
+                attempt, NOTHING_USED, Outcome.FAILED, f"strict: {', '.join(dropped)}", last
+            )
+            return
+        prefix = self.plan.request_prefix(upstream.config, way)
+        attempt.start(b"%b%bcontent-length: %d\r\n\r\n" % (prefix, self.forwarded, len(body)), body)
+
+    def _passage(self, way: Target) -> Passage:
+        if way.dialect == self.wire.name:
+            return Straight(self.wire, self.request, self.body)
+        assert self._form is not None
+        return Translated(self.wire, WIRES[way.dialect], way.host, self._form)
 
     def attempt_sent(self, attempt: Attempt) -> None:
         """The request is on its way."""
@@ -199,6 +217,7 @@ class Call:
         reason = f"{attempt.deployment.upstream} {fault.value}: {detail}"
         problem = PROBLEM_OF_FAULT.get(fault, problems.upstream_failed)(f"The upstream {reason}.")
         last = lambda: self._answer_problem(problem)  # noqa: E731
+        self._cool(attempt)
         self._give_up_or_go_on(attempt, attempt.failed_usage(), outcome, reason, last)
 
     def attempt_refused(self, attempt: Attempt) -> None:
@@ -207,7 +226,7 @@ class Call:
         body = b"".join(attempt.parts)
         if attempt.status == 200:
             reason += " with an error inside"
-        usage = attempt.failed_usage() if attempt.meter else read_chat_answer(body).usage or NOTHING_USED
+        usage = attempt.failed_usage() if attempt.meter else attempt.read(body).usage or NOTHING_USED
         if attempt.status in CREDENTIAL_STATUSES:
             problem = problems.upstream_failed(
                 f"The upstream {attempt.deployment.upstream} refused the gateway's credentials or balance "
@@ -220,14 +239,20 @@ class Call:
                 "the key would go to another address. The operator has to set its url to where it leads."
             )
             last = lambda: self._answer_problem(redirect)  # noqa: E731
-        else:
+        elif attempt.meter is not None:  # its only event is an error, already in the client's dialect
             last = lambda: self._answer(attempt.status, attempt.lines, body)  # noqa: E731
+        else:
+            status, said = attempt.passage.error(attempt.status, body)
+            last = lambda: self._answer(status, attempt.lines, said)  # noqa: E731
+        self._cool(attempt)
         self._give_up_or_go_on(attempt, usage, Outcome.UPSTREAM_ERROR, reason, last)
+
+    def _cool(self, attempt: Attempt) -> None:
+        self.worker.cooling[attempt.deployment.name] = self.clock.steady_us() + COOLING_US
 
     def _give_up_or_go_on(
         self, attempt: Attempt, usage: Usage, outcome: Outcome, reason: str, last: Callable[[], None]
     ) -> None:
-        self.worker.cooling[attempt.deployment.name] = self.clock.steady_us() + COOLING_US
         if self._order:
             self.state = move(self.state, Event.ATTEMPT_FAILED)
             self._close_attempt(attempt, usage, outcome, reason, final=False)
@@ -240,25 +265,36 @@ class Call:
     def plain_answered(self, attempt: Attempt) -> None:
         """A whole answer is there."""
         body = b"".join(attempt.parts)
-        answer = read_chat_answer(body)
-        if attempt.status == 200 and answer.failed:
+        if attempt.status != 200:
+            self.state = move(self.state, Event.ANSWERED)
+            status, said = attempt.passage.error(attempt.status, body)
+            usage, outcome = attempt.read(body).usage or NOTHING_USED, Outcome.UPSTREAM_ERROR
+            self._settle(Event.ENDED, usage, outcome, "", lambda: self._answer(status, attempt.lines, said))
+            return
+        whole, answer = attempt.passage.whole(body)
+        if answer.failed:
             self.attempt_refused(attempt)
             return
         attempt.served_model = answer.model
         self.state = move(self.state, Event.ANSWERED)
-        if attempt.status == 200:
-            usage, outcome = answer.settled(self.prompt_bytes), Outcome.OK
-        else:
-            usage, outcome = answer.usage or NOTHING_USED, Outcome.UPSTREAM_ERROR
+        lines = self._dropped_line(attempt) + attempt.lines
         self._settle(
-            Event.ENDED, usage, outcome, "", lambda: self._answer(attempt.status, attempt.lines, body)
+            Event.ENDED,
+            answer.settled(self.prompt_bytes),
+            Outcome.OK,
+            attempt.told_dropped(),
+            lambda: self._answer(200, lines, whole),
         )
+
+    def _dropped_line(self, attempt: Attempt) -> bytes:
+        dropped = attempt.passage.dropped
+        return b"x-weir-dropped: %b\r\n" % ", ".join(dropped).encode("ascii", "replace") if dropped else b""
 
     def stream_begins(self, attempt: Attempt) -> None:
         """The first bytes of a stream: from here on the client is bound to this deployment."""
         self.state = move(self.state, Event.ANSWERED)
         if self.client is not None:
-            self.client.begin(attempt.status, self.lines + attempt.lines)
+            self.client.begin(attempt.status, self.lines + self._dropped_line(attempt) + attempt.lines)
             if self.client.is_slow:  # it has yet to take the answer before this one
                 self.client_slow()
 
@@ -289,14 +325,15 @@ class Call:
         elif not meter.finished:
             self.stream_broke(attempt, Fault.BROKE, "its stream has no end")
         else:
-            self._settle(Event.ENDED, attempt.usage_so_far(), Outcome.OK, "", lambda: self._end(tail))
+            told = attempt.told_dropped()
+            self._settle(Event.ENDED, attempt.usage_so_far(), Outcome.OK, told, lambda: self._end(tail))
 
     def stream_broke(self, attempt: Attempt, fault: Fault, detail: str) -> None:
         """The upstream broke mid-stream: never a silent end."""
         assert attempt.meter is not None
         attempt.served_model = attempt.meter.model
         reason = f"{attempt.deployment.upstream} {fault.value}: {detail}"
-        event = problems.stream_error(
+        event = attempt.meter.broken(
             problems.upstream_failed(f"The upstream {reason}. The answer is incomplete.")
         )
         self._settle(
@@ -330,13 +367,14 @@ class Call:
         self._interrupted = True  # where the ledger has yet to answer, `_opened` comes back here
         if self.state not in (State.CONNECTING, State.WAITING, State.RELAYING):
             return
+        meter = None if self._attempt is None else self._attempt.meter
         streams, usage, problem = self.state is State.RELAYING, self._stop_attempt(), problems.stopping()
         self._settle(
             Event.CANCELLED,
             usage,
             Outcome.INTERRUPTED,
             "the gateway was stopped",
-            lambda: self._end(problems.stream_error(problem)) if streams else self._answer_problem(problem),
+            lambda: self._end(meter.broken(problem)) if streams and meter else self._answer_problem(problem),
         )
 
     def _stop_attempt(self) -> Usage:
@@ -364,14 +402,7 @@ class Call:
             return
         self._last_checkpoint_us = now_us
         self._checkpoints += 1
-        usage = attempt.usage_so_far()
-        price, cost_pico, currency = self._priced(attempt, usage)
-        self.worker.link.checkpoint(
-            Checkpoint(
-                self.worker.link.next_seq(), self.id, attempt.id, self._checkpoints, now_us,
-                attempt.deployment.upstream, attempt.deployment.name, usage, price, cost_pico, currency,
-            )
-        )  # fmt: skip
+        self.worker.link.checkpoint(checkpoint_of(self, attempt, self._checkpoints, now_us))
 
     def _settle(
         self, event: Event, usage: Usage, outcome: Outcome, reason: str, last: Callable[[], None]
@@ -383,38 +414,9 @@ class Call:
     def _close_attempt(
         self, attempt: Attempt | None, usage: Usage, outcome: Outcome, reason: str, *, final: bool
     ) -> None:
-        link, now_us = self.worker.link, self.clock.now_us()
-        price, cost_pico, currency = ("", None, "") if attempt is None else self._priced(attempt, usage)
-        link.close_attempt(
-            CloseAttempt(
-                seq=link.next_seq(),
-                call=self.id,
-                attempt=b"" if attempt is None else attempt.id,
-                ordinal=0 if attempt is None else attempt.ordinal,
-                final=final,
-                at_us=now_us,
-                upstream="" if attempt is None else attempt.deployment.upstream,
-                deployment="" if attempt is None else attempt.deployment.name,
-                served_model="" if attempt is None else attempt.served_model,
-                usage=usage,
-                price=price,
-                cost_pico=cost_pico,
-                currency=currency,
-                ttft_us=None if attempt is None else attempt.ttft_us,
-                duration_us=max(0, now_us - self.arrived_us),
-                status=0 if attempt is None else attempt.status,
-                outcome=outcome,
-                reason=reason,
-            ),
-            self._durable if final else None,
-        )
-        self._count(attempt, usage, outcome, final)
-
-    def _priced(self, attempt: Attempt, usage: Usage) -> tuple[str, int | None, str]:
-        applied, cost_pico = attempt.price(usage)
-        if applied is None:
-            return "", None, ""
-        return self.worker.link.define_price(price_id(applied)[1]), cost_pico, applied.currency
+        closing = close_of(self, attempt, usage, outcome, reason, final=final)
+        self.worker.link.close_attempt(closing, self._durable if final else None)
+        count(self.worker.counters, attempt, usage, outcome, final=final)
 
     def _durable(self) -> None:
         self.state = move(self.state, Event.DURABLE)
@@ -422,18 +424,6 @@ class Call:
         last, self._last = self._last, None
         if last is not None:
             last()
-
-    def _count(self, attempt: Attempt | None, usage: Usage, outcome: Outcome, final: bool) -> None:
-        counters = self.worker.counters
-        if attempt is not None:
-            counters.add(f"weir_attempts|outcome={outcome},upstream={attempt.deployment.upstream}")
-            if final and attempt.ttft_us is not None:
-                counters.observe_ttft(attempt.ttft_us)
-        if final:
-            counters.add(f"weir_calls|outcome={outcome}")
-        if usage.provenance is not Provenance.UNKNOWN:
-            counters.add("weir_tokens|class=input", usage.prompt)
-            counters.add("weir_tokens|class=output", usage.completion)
 
     # --- last words
 
@@ -448,29 +438,3 @@ class Call:
     def _end(self, data: bytes) -> None:
         if self.client is not None:
             self.client.end(data)
-
-
-def refusal(result: OpenResult) -> Problem:
-    """What a refused client is told, with the numbers of the limit that refused it."""
-    state = result.limit
-    if result.refused == "key_revoked" or state is None:
-        return problems.unauthorized()
-    limit = state.limit
-
-    def amount(value: int) -> str:
-        return str(value) if limit.unit in ("tokens", "calls") else format_pico(value)
-
-    window = "in total" if limit.window == "total" else f"per {limit.window} (UTC)"
-    told = f"This key's limit is {amount(limit.amount)} {limit.unit} {window}; {amount(state.spent)} are spent and {amount(state.reserved)} reserved by calls under way."
-    if result.refused == "unpriced":
-        return problems.not_priced(
-            f"{told} The model asked for has no known price, so the limit cannot hold for it. Set a price in weir.toml."
-        )
-    if result.refused == "currency":
-        return problems.not_priced(
-            f"{told} The model asked for is priced in another currency, so the limit cannot hold for it."
-        )
-    renews = (
-        "" if state.renews_at_us is None else f" It renews at {state.renews_at_us // 1_000_000} (Unix time)."
-    )
-    return problems.budget_exceeded(f"{told} This call could cost more than is left.{renews}")

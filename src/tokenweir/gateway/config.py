@@ -3,9 +3,19 @@
 import msgspec
 
 from tokenweir.catalog.price import Price
+from tokenweir.protocol.translate.host import Host
 
 
-class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A dialect that an upstream speaks, and where."""
+
+    dialect: str  # of protocol.wires
+    path: str  # the whole one: "/v1/chat/completions"
+    headers: tuple[tuple[str, str], ...] = ()  # besides the upstream's own; never logged
+    host: Host = Host()  # how its requests are written, where they are translated
+
+
+class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A provider or an engine: address and credentials."""
 
     name: str
@@ -14,6 +24,7 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True)
     host: str
     port: int
     path: str  # prefix without a trailing slash: "/v1"
+    targets: tuple[Target, ...] = ()  # one for each dialect; the first that a translation can use is used
     unix_socket: str = ""  # instead of host and port
     headers: tuple[tuple[str, str], ...] = ()  # Authorization among them; never logged
     ask_usage: bool = True  # accepts stream_options.include_usage
@@ -74,3 +85,4 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     cors_origins: tuple[str, ...] = ()  # exact origins, or "*"
     metrics_need_key: bool = True
+    strict: bool = False  # refuse what an upstream's dialect cannot say, rather than drop and name it

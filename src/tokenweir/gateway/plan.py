@@ -7,9 +7,11 @@ from collections.abc import Callable
 import msgspec
 
 from tokenweir.catalog.pricing import dearest
-from tokenweir.gateway.config import DeploymentConfig, GatewayConfig, UpstreamConfig
+from tokenweir.gateway.config import DeploymentConfig, GatewayConfig, Target, UpstreamConfig
 from tokenweir.ledger.messages import CostBound
 from tokenweir.protocol.http import request_prefix
+from tokenweir.protocol.passage import TRANSLATED
+from tokenweir.protocol.wires import WIRES
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -41,6 +43,7 @@ class Plan:
         self.config = config
         self.limits = config.limits
         self.upstreams = {u.name: u for u in config.upstreams}
+        self.settings_of = {u.name: msgspec.json.encode(u) for u in config.upstreams}
         self.deployments = {d.name: d for d in config.deployments}
         self.models: dict[str, Served] = {}
         for model in config.models:
@@ -50,6 +53,7 @@ class Plan:
         self.listed = tuple(sorted(self.models))
         for deployment in config.deployments:
             self.models.setdefault(deployment.name, self._serve(deployment.name, (deployment.name,), 0))
+        self._ways = {(u.name, d): way_of(u, d) for u in config.upstreams for d in WIRES}
         self._prefixes: dict[tuple[str, str], bytes] = {}
 
     def _serve(self, name: str, deployments: tuple[str, ...], created_s: int) -> Served:
@@ -60,14 +64,27 @@ class Plan:
         """Up to three names a client may have meant."""
         return difflib.get_close_matches(name, self.listed, n=3, cutoff=0.5)
 
-    def request_prefix(self, upstream: UpstreamConfig, path: str) -> bytes:
-        """The constant part of a POST to `path` (behind the upstream's own prefix) at `upstream`."""
-        key = (upstream.name, path)
+    def way(self, deployment: DeploymentConfig, dialect: str) -> Target | None:
+        """Where a call of this dialect goes at this deployment: its own dialect, else one it can be translated to."""
+        return self._ways[deployment.upstream, dialect]
+
+    def request_prefix(self, upstream: UpstreamConfig, target: Target) -> bytes:
+        """The constant part of a POST to `target` at `upstream`."""
+        key = (upstream.name, target.path)
         prefix = self._prefixes.get(key)
         if prefix is None:
-            prefix = request_prefix("POST", upstream.path + path, authority(upstream), upstream.headers)
+            headers = (*upstream.headers, *target.headers)
+            prefix = request_prefix("POST", target.path, authority(upstream), headers)
             self._prefixes[key] = prefix
         return prefix
+
+
+def way_of(upstream: UpstreamConfig, dialect: str) -> Target | None:
+    """The target that a call of this dialect is sent to, or None where there is none."""
+    same = next((t for t in upstream.targets if t.dialect == dialect), None)
+    if same is not None or dialect not in TRANSLATED:
+        return same
+    return next((t for t in upstream.targets if t.dialect in TRANSLATED), None)
 
 
 def authority(upstream: UpstreamConfig) -> str:

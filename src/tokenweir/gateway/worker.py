@@ -13,8 +13,8 @@ import uvloop
 
 from tokenweir.core.clock import Clock
 from tokenweir.core.ids import IdSource, uuid_text
-from tokenweir.gateway.call import ENDPOINTS, Call
-from tokenweir.gateway.config import GatewayConfig, UpstreamConfig
+from tokenweir.gateway.call import Call
+from tokenweir.gateway.config import GatewayConfig
 from tokenweir.gateway.cors import cors_lines
 from tokenweir.gateway.inbound import ClientConnection
 from tokenweir.gateway.metrics import Counters
@@ -26,6 +26,7 @@ from tokenweir.ledger.frames import FrameReader
 from tokenweir.ledger.link import SocketLedgerLink
 from tokenweir.protocol import problems
 from tokenweir.protocol.problems import Problem
+from tokenweir.protocol.wires import BY_PATH
 
 TICKS_PER_S = 4.0
 #: At the end of a drain, how long the last settlements may take to become durable and the last bytes to leave.
@@ -56,20 +57,21 @@ class Worker:
         self.draining = False
         self.hurried = asyncio.Event()  # what runs need not be waited for any longer
         self.date_line = b""
-        self._upstreams: dict[UpstreamConfig, Upstream] = {}
+        self._upstreams: dict[bytes, Upstream] = {}  # by their settings, encoded
         self._ticks = 0
 
-    def upstream(self, config: UpstreamConfig) -> Upstream:
+    def upstream(self, plan: Plan, name: str) -> Upstream:
         """The connections to an upstream. Known by all of its settings: changed ones are another upstream."""
-        known = self._upstreams.get(config)
+        settings = plan.settings_of[name]
+        known = self._upstreams.get(settings)
         if known is None:
-            known = self._upstreams[config] = Upstream(config, self.loop, TICKS_PER_S)
+            known = self._upstreams[settings] = Upstream(plan.upstreams[name], self.loop, TICKS_PER_S)
         return known
 
     def reload(self, config: GatewayConfig) -> None:
         """Serve this from now on. Calls under way end as they began."""
         self.plan, self.limits = Plan(config), config.limits
-        for gone in set(self._upstreams) - set(config.upstreams):
+        for gone in set(self._upstreams) - set(self.plan.settings_of.values()):
             self._upstreams.pop(gone).retire()
 
     def cors_lines(self, origin: bytes) -> bytes:
@@ -95,7 +97,7 @@ class Worker:
                 return problems.ledger_unavailable()
             if request.key is None:
                 return problems.unauthorized()
-        if path in ENDPOINTS:
+        if path in BY_PATH:
             return None if request.method == "POST" else problems.method_not_allowed("POST")
         if path in PAGES or path.startswith(b"/v1/models/"):
             return None if request.method in ("GET", "HEAD") else problems.method_not_allowed("GET, HEAD")
@@ -107,7 +109,7 @@ class Worker:
             allowed = cors_lines(self.plan.config.cors_origins, request.origin, preflight=True)
             client.answer(204, b"allow: GET, HEAD, POST, OPTIONS\r\n" + self.lines(request) + allowed, b"")
             return None
-        if request.path in ENDPOINTS and request.key is not None:
+        if request.path in BY_PATH and request.key is not None:
             call = Call(self, client, request, request.key)
             call.begin()
             return call
@@ -190,7 +192,7 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # the supervisor reads the settings and tells us
-    frames, decoder = FrameReader(), msgspec.msgpack.Decoder(GatewayConfig)
+    frames, decoder = FrameReader(), msgspec.json.Decoder(GatewayConfig)
 
     def told() -> None:
         data = control.recv(1 << 20)

@@ -12,6 +12,7 @@ from tokenweir.core.usage import Usage
 from tokenweir.protocol.answers import stream_usage, text_bytes
 from tokenweir.protocol.envelope import UNREADABLE, Envelope, read_envelope
 from tokenweir.protocol.plain_events import PlainEvents, delta_tokens
+from tokenweir.protocol.problems import Problem, stream_error
 from tokenweir.protocol.sse import SseSplitter, event_fields
 from tokenweir.protocol.usage import read_usage
 
@@ -77,6 +78,10 @@ class ChatStreamMeter:
         """Usage of the stream, whole or cut off: as reported, or counted here where nobody said it to the end."""
         failed = self.error is not None
         return stream_usage(self.usage, self.counted, prompt_bytes, finished=self.finished, failed=failed)
+
+    def broken(self, problem: Problem) -> bytes:
+        """The event that ends a stream which broke."""
+        return stream_error(problem)
 
     def _passes(self, event: bytes) -> bool:
         """Read an event; whether it goes on to the client now."""

@@ -112,6 +112,18 @@ def model_not_found(name: str, nearest: list[str]) -> Problem:
     )
 
 
+def not_served(model: str, dialect: str) -> Problem:
+    """404: the model is there, and nothing that has it speaks this dialect."""
+    message = f"No upstream of {model[:200]!r} takes {dialect}."
+    return Problem(404, "invalid_request_error", "dialect_not_served", message, "model")
+
+
+def cannot_be_said(deployment: str, dropped: tuple[str, ...]) -> Problem:
+    """422: the operator wants calls refused rather than bereft of something."""
+    message = f"{deployment} cannot be told {', '.join(dropped)}, and this gateway is strict. Leave it out."
+    return Problem(422, "invalid_request_error", "cannot_be_said", message, should_retry=False)
+
+
 def unauthorized() -> Problem:
     """401."""
     message = "The key is missing, unknown or revoked. Send `Authorization: Bearer sk-weir-…`; `weir keys create` makes one."
@@ -120,9 +132,9 @@ def unauthorized() -> Problem:
     )
 
 
-def budget_exceeded(message: str) -> Problem:
-    """402: agents that are told so stop at once, where 429 makes some of them try for minutes."""
-    return Problem(402, "insufficient_quota", "insufficient_quota", message, should_retry=False)
+def budget_exceeded(message: str, status: int = 402) -> Problem:
+    """402: agents that are told so stop at once, where 429 makes some of them try for minutes; Codex wants 429."""
+    return Problem(status, "insufficient_quota", "insufficient_quota", message, should_retry=False)
 
 
 def not_priced(message: str) -> Problem:

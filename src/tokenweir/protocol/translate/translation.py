@@ -3,6 +3,9 @@
 import msgspec
 
 from tokenweir.core.usage import Usage
+from tokenweir.protocol.answers import stream_usage
+from tokenweir.protocol.plain_events import delta_tokens
+from tokenweir.protocol.problems import Problem
 from tokenweir.protocol.translate.answer import (
     Answer,
     Delta,
@@ -24,12 +27,12 @@ from tokenweir.protocol.translate.host import Host
 class Translation:
     """One call's way between two dialects. Pure: the same bytes in give the same bytes out."""
 
-    def __init__(self, client: Dialect, upstream: Dialect, host: Host, body: bytes) -> None:
-        """Reads the client's request. Raises BadRequest."""
+    def __init__(self, client: Dialect, upstream: Dialect, host: Host, request: Request) -> None:
+        """`request` is what `client.read_request` has read."""
         self._client = client
         self._upstream = upstream
         self._host = host
-        self._request: Request = client.read_request(body)
+        self._request = request
 
     def request(self, *, model: str, max_output: int | None) -> Written:
         """The request for the upstream under its own name of the model, with at most `max_output` tokens of output."""
@@ -81,10 +84,15 @@ class TranslatedStream:
         held, self._held = self._held, []
         return self._writer.write(late + held)
 
-    def broken(self, failure: Failure) -> bytes:
+    def settled(self, prompt_bytes: int) -> Usage:
+        """Usage of the stream, whole or cut off."""
+        failed = self.error is not None
+        return stream_usage(self.usage, self.counted, prompt_bytes, finished=self.finished, failed=failed)
+
+    def broken(self, problem: Problem) -> bytes:
         """What ends a stream that broke, in the client's dialect: never a silent end."""
         self._held = []
-        return self._writer.write([Failed(failure)])
+        return self._writer.write([Failed(Failure(problem.message, problem.type, problem.status))])
 
     def _take(self, events: list[Event]) -> list[Event]:
         """Note what events tell; those that may go on now."""
@@ -96,8 +104,8 @@ class TranslatedStream:
             match event:
                 case Started(model=model):
                     self.model = model[:200]
-                case Delta(text=text) | SummaryDelta(text=text) if text:
-                    self.counted += 1
+                case Delta(text=text) | SummaryDelta(text=text):
+                    self.counted += delta_tokens(len(text.encode("utf-8", "surrogatepass")))
                 case Used(usage=usage):
                     self.usage = usage
                 case Finished():

@@ -1,0 +1,6 @@
+"""The dialects that can be translated to each other, by name."""
+
+from tokenweir.protocol.translate.dialects import Dialect
+from tokenweir.protocol.translate.messages import MESSAGES
+
+DIALECTS: dict[str, Dialect] = {"messages": MESSAGES}

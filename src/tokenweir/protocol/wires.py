@@ -1,0 +1,88 @@
+"""What the hot path knows of each dialect: how little of a request is read, how an answer is metered, how errors look.
+
+Translation between dialects is `protocol.translate`; here bytes pass as they are.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from tokenweir.core.usage import Usage
+from tokenweir.protocol import problems
+from tokenweir.protocol.answers import ChatAnswer, read_chat_answer
+from tokenweir.protocol.chat import ChatRequest, parse_chat, rewrite_chat
+from tokenweir.protocol.embeddings import parse_embeddings, rewrite_embeddings
+from tokenweir.protocol.messages import parse_messages, read_messages_answer, rewrite_messages
+from tokenweir.protocol.meter import ChatStreamMeter
+from tokenweir.protocol.meter_messages import MessagesStreamMeter
+from tokenweir.protocol.problems import Problem
+
+
+class Meter(Protocol):
+    """Of a streamed answer: feed it the upstream's bytes, pass on what it returns, ask it at the end."""
+
+    counted: int  # tokens of the output, where nobody reports them
+    error: str | None
+    finished: bool
+    model: str
+
+    @property
+    def usage(self) -> Usage | None:
+        """As reported last."""
+        ...
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What may go to the client now."""
+        ...
+
+    def tail(self) -> bytes:
+        """What was held back: the end of the stream. The client gets it once the settlement is durable."""
+        ...
+
+    def settled(self, prompt_bytes: int) -> Usage:
+        """Usage of the stream, whole or cut off."""
+        ...
+
+    def broken(self, problem: Problem) -> bytes:
+        """What ends a stream that broke, in the client's dialect: never a silent end."""
+        ...
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True):
+    """A dialect on the wire. `path` stands behind an address such as `https://api.moonshot.cn/v1`."""
+
+    name: str
+    path: str
+    parse: Callable[[bytes], ChatRequest]  # raises BadRequest
+    rewrite: Callable[..., bytes]
+    read_answer: Callable[[bytes], ChatAnswer]
+    meter: Callable[[ChatRequest], Meter]
+    error_body: Callable[[Problem], bytes] = problems.chat_error
+    clamps: bool = False  # output can be bounded, by a member of the request
+    spent_status: int = 402  # what a spent limit answers: the status at which this dialect's agents stop
+
+
+def _chat_meter(request: ChatRequest) -> ChatStreamMeter:
+    return ChatStreamMeter(forward_usage=request.include_usage)
+
+
+WIRES: dict[str, Wire] = {
+    wire.name: wire
+    for wire in (
+        Wire(
+            name="chat", path="/chat/completions", parse=parse_chat, rewrite=rewrite_chat,
+            read_answer=read_chat_answer, meter=_chat_meter, clamps=True,
+        ),
+        Wire(
+            name="embeddings", path="/embeddings", parse=parse_embeddings, rewrite=rewrite_embeddings,
+            read_answer=read_chat_answer, meter=_chat_meter,
+        ),
+        Wire(
+            name="messages", path="/messages", parse=parse_messages, rewrite=rewrite_messages,
+            read_answer=read_messages_answer, meter=lambda _request: MessagesStreamMeter(),
+            error_body=problems.messages_error, clamps=True,
+        ),
+    )
+}  # fmt: skip
+BY_PATH = {f"/v1{wire.path}".encode(): wire for wire in WIRES.values()}

@@ -1,0 +1,14 @@
+"""How property tests run: the same examples each time by default, fresh and more of them under `./dev test --long`."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Machines are busy: how long an example takes says nothing about it.
+_COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("default", parent=_COMMON, derandomize=True)
+settings.register_profile("long", parent=_COMMON, max_examples=1000)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    chosen = config.getoption("markexpr") or ""
+    settings.load_profile("long" if "long or" in chosen else "default")
