@@ -63,7 +63,7 @@ TURNS = st.one_of(
     turns(Role.SYSTEM, TEXTS),
 )
 TOOLS = st.builds(
-    Tool, name=NAME, description=NONE | WORDS, schema=SCHEMA, strict=NONE | st.booleans(), cache=CACHE
+    Tool, name=NAME, description=NONE | WORDS, schema=SCHEMA, strict=NONE | st.just(True), cache=CACHE
 )
 MAX_OUTPUT = 4096
 EFFORT = NONE | st.sampled_from(EFFORTS)

@@ -1,6 +1,7 @@
 """Anthropic Messages: requests as clients send them, answers and streams as hosts of this dialect send them."""
 
 import json
+import re
 
 import msgspec
 import pytest
@@ -269,6 +270,30 @@ def test_one_call_at_a_time_is_said_with_a_choice() -> None:
     assert write(request)[0]["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
     request = Request(model="m", tool_choice=ToolChoice(Choice.REQUIRED))
     assert "tool_choice" not in write(request)[0] and write(request)[1] == ("tool_choice",)
+
+
+def test_strict_tools_are_said_where_the_host_takes_them() -> None:
+    tools = (Tool(name="f", strict=True), Tool(name="g", strict=False))
+    body, dropped = write(Request(model="m", tools=tools))
+    assert [tool.get("strict") for tool in body["tools"]] == [True, None] and dropped == ()
+    body, dropped = write(Request(model="m", tools=tools), Host(rejects=frozenset({"tools.strict"})))
+    assert [tool.get("strict") for tool in body["tools"]] == [None, None] and dropped == ("strict",)
+
+
+def test_ids_of_calls_are_changed_only_for_a_host_that_refuses_them() -> None:
+    ids = ("toolu_1", "functions.Read:0", "functions.Read:1")
+    turns = (
+        Turn(Role.ASSISTANT, tuple(ToolCall(id=call, name="Read", arguments="{}") for call in ids)),
+        Turn(Role.USER, tuple(ToolResult(id=call, parts=()) for call in ids)),
+    )
+    for host, kept in ((Host(), ids), (Host(plain_tool_ids=True), ids[:1])):
+        calls, results = (
+            message["content"] for message in write(Request(model="m", turns=turns), host)[0]["messages"]
+        )
+        written = [call["id"] for call in calls]
+        assert written == [result["tool_use_id"] for result in results]
+        assert written[: len(kept)] == list(kept) and len(set(written)) == 3
+        assert host == Host() or all(re.fullmatch("[a-zA-Z0-9_-]+", call) for call in written)
 
 
 def test_a_file_of_text_is_said_as_text() -> None:

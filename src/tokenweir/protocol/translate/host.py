@@ -27,3 +27,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     system_turns: bool = (
         False  # messages: takes instructions between turns (Claude since 4.8); else the user says them
     )
+    plain_tool_ids: bool = (
+        False  # messages: takes letters, digits, "_" and "-" alone in the ids of calls (Anthropic)
+    )
+    counts_tokens: bool = False  # messages: has /v1/messages/count_tokens

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterable
 
 from tokenweir.protocol.translate.form import (
@@ -21,6 +22,8 @@ from tokenweir.protocol.translate.reading import is_null
 from tokenweir.protocol.translate.tool_arguments import as_object
 
 Block = dict[str, object]
+
+_PLAIN_ID = re.compile(r"[a-zA-Z0-9_-]+")
 
 
 class PartsWriter:
@@ -122,16 +125,27 @@ class PartsWriter:
         arguments, changed = as_object(part)
         if changed:
             self.drop("arguments")
-        block: Block = {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments}
+        block: Block = {
+            "type": "tool_use",
+            "id": self._tool_id(part.id),
+            "name": part.name,
+            "input": arguments,
+        }
         return self.marked(block, part.cache)
 
     def _tool_result(self, part: ToolResult) -> Block:
-        block: Block = {"type": "tool_result", "tool_use_id": part.id}
+        block: Block = {"type": "tool_result", "tool_use_id": self._tool_id(part.id)}
         if content := self.content(part.parts):
             block["content"] = content
         if part.failed:
             block["is_error"] = True
         return self.marked(block, part.cache)
+
+    def _tool_id(self, call: str) -> str:
+        """The id of a call, untouched wherever the host takes it; else the same other one each time it is written."""
+        if not self._host.plain_tool_ids or _PLAIN_ID.fullmatch(call):
+            return call
+        return "id_" + base64.urlsafe_b64encode(call.encode()).decode().rstrip("=")
 
 
 def _source(data: str | None, media_type: str, url: str | None, file_id: str | None) -> Block | None:

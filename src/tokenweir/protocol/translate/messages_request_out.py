@@ -37,6 +37,7 @@ _WORDS = {
     "output_config": "thinking.effort",
     "output_config.effort": "thinking.effort",
     "output_config.format": "output",
+    "thinking.display": "thinking.summary",
     "metadata": "user",
 }
 
@@ -118,8 +119,10 @@ class _Writing:
         block: Block = {"name": tool.name, "input_schema": schema}
         if tool.description is not None:
             block["description"] = tool.description
-        if tool.strict is not None:
-            block["strict"] = tool.strict
+        if tool.strict and "tools.strict" in self._host.rejects:
+            self.drop("strict")
+        elif tool.strict:
+            block["strict"] = True
         return self.parts.marked(block, tool.cache)
 
     def tool_choice(self, request: Request) -> Block:
