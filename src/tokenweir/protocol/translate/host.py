@@ -12,14 +12,19 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """The differences of one host in one dialect. The defaults are the dialect's own reference behaviour."""
 
     #: Members of a request that it refuses, or members of those ("output_config.effort"): dropped, and named.
+    #: In chat also types of parts ("image_url"), "messages.name", "tools.strict", ways to choose a tool
+    #: ("tool_choice.required"), and "system_turns": instructions between turns, which the user says then.
     rejects: frozenset[str] = frozenset()
+    takes: frozenset[str] = frozenset()  # members beyond the dialect's reference: "top_k", "cache_control"
+    always: msgspec.Raw = NULL  # JSON object of members that every translated request gets
     output_name: str = "max_tokens"  # chat: or "max_completion_tokens"
     thinking_on: msgspec.Raw = NULL  # JSON object whose members switch thinking on; null: it has no switch
     thinking_off: msgspec.Raw = NULL
-    thinking_budget: str = ""  # member that takes the budget in tokens; "": none
+    thinking_budget: str = ""  # member that takes the budget in tokens ("thinking.budget_tokens"); "": none
     effort_name: str = ""  # member that takes the effort ("reasoning_effort"); "": none
     efforts: tuple[str, ...] = ()  # those it knows, from least to most; empty: any
-    reasoning_name: str = "reasoning_content"  # chat: member in which reasoning goes back to the model
+    reasoning_name: str = "reasoning_content"  # chat: member in which reasoning goes back; "": it takes none
+    reasoning_filler: str | None = None  # chat: what stands there on tool turns whose reasoning is gone
     takes_schema: bool = True  # chat: response_format of type json_schema
     max_output: int | None = None  # tokens: more is clamped, and named
     adaptive: bool = True  # messages: takes thinking of type "adaptive"; else "enabled", with a budget

@@ -46,3 +46,13 @@ def is_object(text: str) -> bool:
     except UNREADABLE:
         return False
     return True
+
+
+def arguments_text(raw: msgspec.Raw) -> str:
+    """Arguments as the text that they are, or as that of the object that stands in its place."""
+    if bytes(raw) == b"null":
+        return ""
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except UNREADABLE:
+        return bytes(raw).decode(errors="replace")
