@@ -206,7 +206,9 @@ def main() -> None:
     parser.add_argument("--wrong", type=int, default=3, help="wrong answers to show of each category")
     options = parser.parse_args()
     asked = [*questions(options.count, options.seed), *four_digit(options.count, options.seed)]
-    more: Json = {} if options.temperature is None else {"temperature": options.temperature}
+    more: Json = {"seed": options.seed}
+    if options.temperature is not None:
+        more["temperature"] = options.temperature
     with contextlib.ExitStack() as stack:
         url = options.url or stack.enter_context(engine(options.model))
         tallies = judge(Door(url, os.environ.get("WEIR_KEY", ""), more), asked)
