@@ -1,0 +1,191 @@
+"""The meter of a stream of OpenAI Responses: passes bytes on, watching what they cost.
+
+An event's kind stands in its first bytes, so that of deltas only the length of their text is looked at. The end, the
+event with the final response, is held back: the client gets it once the settlement is durable.
+"""
+
+import re
+
+import msgspec
+
+from tokenweir.core.usage import Usage
+from tokenweir.protocol.answers import stream_usage
+from tokenweir.protocol.envelope import UNREADABLE
+from tokenweir.protocol.plain_events import delta_tokens
+from tokenweir.protocol.responses import output_bytes
+from tokenweir.protocol.sse import SseSplitter, event_fields
+from tokenweir.protocol.usage_responses import read_responses_usage
+
+#: Kinds of events that bear tokens, one or more in each.
+_DELTAS = frozenset(
+    f"response.{name}.delta".encode()
+    for name in (
+        "output_text",
+        "reasoning_text",
+        "reasoning_summary_text",
+        "reasoning",
+        "refusal",
+        "function_call_arguments",
+        "custom_tool_call_input",
+        "mcp_call_arguments",
+        "code_interpreter_call_code",
+    )
+)
+_ENDS = frozenset({b"response.completed", b"response.incomplete", b"response.failed", b"response.done"})
+_STARTS = frozenset({b"response.created", b"response.in_progress", b"response.queued"})
+_ERRORS = frozenset({b"error", b"response.error"})
+_NAMED, _TYPED, _DELTA = b"event: ", b'data: {"type":"', b'"delta":"'
+_TEXT = re.compile(rb'"delta": *"([^"\\]*(?:\\.[^"\\]*)*)"')
+_NULL = msgspec.Raw(b"null")
+
+
+class _Event(msgspec.Struct):
+    type: object = None
+    response: msgspec.Raw = _NULL
+    item: object = None
+    error: msgspec.Raw = _NULL
+
+
+class _Kind(msgspec.Struct):
+    type: object = None
+    error: msgspec.Raw = _NULL
+
+
+class _Response(msgspec.Struct):
+    model: object = None
+    status: object = None
+    usage: msgspec.Raw = _NULL
+    output: msgspec.Raw = _NULL
+
+
+_EVENT = msgspec.json.Decoder(_Event)
+_KIND = msgspec.json.Decoder(_Kind)
+_RESPONSE = msgspec.json.Decoder(_Response)
+
+
+class ResponsesStreamMeter:
+    """Feed it the answer's bytes; pass on what it returns; ask it at the end."""
+
+    def __init__(self) -> None:
+        self._splitter = SseSplitter()
+        self._held = b""
+        self._ended = False
+        self._counted_before = 0  # when the last item was whole
+        self.usage: Usage | None = None
+        self.counted = 0  # tokens of the output, where nobody reports them
+        self.error: str | None = None
+        self.finished = False
+        self.model = ""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What may go to the client now. Raises nothing: what is not understood passes."""
+        if (
+            not self._splitter.rest
+            and not self._ended
+            and chunk.endswith(b"\n\n")
+            and chunk.count(b"\n\n") == 1
+            and _quick_kind(chunk) in _DELTAS
+        ):
+            self.counted += _tokens(chunk)
+            return chunk
+        return b"".join([event for event in self._splitter.feed(chunk) if self._passes(event)])
+
+    def tail(self) -> bytes:
+        """What was held back: the end of the stream, and an event that never became whole."""
+        held, self._held = self._held + self._splitter.rest, b""
+        self._splitter.rest = b""
+        return held
+
+    def settled(self, prompt_bytes: int) -> Usage:
+        """Usage of the stream, whole or cut off: as reported, or counted here where nobody said it to the end."""
+        failed = self.error is not None
+        return stream_usage(self.usage, self.counted, prompt_bytes, finished=self.finished, failed=failed)
+
+    def _passes(self, event: bytes) -> bool:
+        """Read an event; whether it goes on to the client now."""
+        if not self._ended:
+            kind = _quick_kind(event)
+            if kind in _DELTAS:
+                self.counted += _tokens(event)
+            else:
+                self._read(kind, event)
+        if self._ended:
+            self._held += event
+        return not self._ended
+
+    def _read(self, kind: bytes, event: bytes) -> None:
+        name, data = event_fields(event)
+        if data.strip() == b"[DONE]":
+            self._ended = True
+            return
+        if not kind:
+            kind = self._kind(name, data)
+        if kind in _DELTAS:
+            self.counted += _tokens(data)
+        elif kind in _ERRORS:
+            self.error = "the upstream reported an error"
+        elif kind in _ENDS:
+            self._final(kind, data)
+        elif kind in _STARTS and not self.model:
+            self._response(data)
+        elif kind == b"response.output_item.done":
+            self._item(data)
+
+    def _kind(self, name: bytes, data: bytes) -> bytes:
+        """The kind of an event whose first bytes do not tell it."""
+        try:
+            found = _KIND.decode(data)
+        except UNREADABLE:
+            return name
+        if isinstance(found.type, str) and found.type:
+            return found.type.encode("utf-8", "replace")
+        return name or (b"error" if bytes(found.error) != b"null" else b"")
+
+    def _response(self, data: bytes) -> _Response:
+        try:
+            found = _RESPONSE.decode(_EVENT.decode(data).response)
+        except UNREADABLE:
+            return _Response()
+        if isinstance(found.model, str) and found.model:
+            self.model = found.model[:200]
+        return found
+
+    def _final(self, kind: bytes, data: bytes) -> None:
+        self._ended = self.finished = True
+        found = self._response(data)
+        self.usage = read_responses_usage(found.usage)
+        if kind == b"response.failed" or found.status == "failed":
+            self.error = "the upstream reported an error"
+        elif self.usage is None and not self.counted:  # all of it was told at once
+            self.counted += delta_tokens(output_bytes(found.output))
+
+    def _item(self, data: bytes) -> None:
+        """An item of which nothing was told in pieces: some hosts send calls of tools so."""
+        if self.counted == self._counted_before:
+            try:
+                item = _EVENT.decode(data).item
+            except UNREADABLE:
+                return
+            self.counted += delta_tokens(output_bytes(msgspec.json.encode([item])))
+        self._counted_before = self.counted
+
+
+def _quick_kind(event: bytes) -> bytes:
+    """The kind of an event that begins with it, as nearly all do; empty for any other."""
+    if event.startswith(_NAMED):
+        kind = event[len(_NAMED) : event.find(b"\n")]
+    elif event.startswith(_TYPED):
+        kind = event[len(_TYPED) : event.find(b'"', len(_TYPED))]
+    else:
+        return b""
+    return kind if kind.startswith(b"response.") and not kind.endswith(b"\r") else b""
+
+
+def _tokens(event: bytes) -> int:
+    """How many tokens a delta bears."""
+    start = event.find(_DELTA) + len(_DELTA)
+    end = event.find(b'"', start)
+    if start >= len(_DELTA) and end > start and b"\\" not in event[start:end]:
+        return delta_tokens(end - start)
+    found = _TEXT.search(event)
+    return 0 if found is None else delta_tokens(len(found.group(1)))
