@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.responses import ResponseFailedEvent
 
 from tokenweir.core.usage import NOTHING_USED, Provenance, Usage
 from tokenweir.protocol.chat import BadRequest
 from tokenweir.protocol.meter_responses import ResponsesStreamMeter
+from tokenweir.protocol.problems import upstream_failed
 from tokenweir.protocol.responses import parse_responses, read_responses_answer, rewrite_responses
+from tokenweir.protocol.sse import event_data
 
 USED = {
     "input_tokens": 30,
@@ -137,6 +140,18 @@ def test_an_incomplete_response_is_whole() -> None:
     held = event("response.incomplete", response={"status": "incomplete", "usage": USED})
     assert meter.feed(held) == b""
     assert (meter.finished, meter.error, meter.settled(1)) == (True, None, USAGE)
+
+
+def test_a_stream_that_breaks_ends_as_the_same_response() -> None:
+    meter = ResponsesStreamMeter()
+    for piece in STREAM[:-1]:
+        meter.feed(piece)
+    told = meter.broken(upstream_failed("The upstream broke."))
+    failed = json.loads(event_data(told))
+    ResponseFailedEvent.model_validate(failed, strict=True)
+    assert (failed["response"]["id"], failed["sequence_number"]) == ("r", 4)
+    assert failed["response"]["error"] == {"code": "server_error", "message": "The upstream broke."}
+    assert meter.tail() == b""
 
 
 # --- requests

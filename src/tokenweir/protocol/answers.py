@@ -33,6 +33,7 @@ class ChatAnswer(msgspec.Struct, frozen=True):
 class _Choice(msgspec.Struct):
     usage: msgspec.Raw = msgspec.Raw(b"null")  # Kimi
     message: msgspec.Raw = msgspec.Raw(b"null")
+    text: object = None  # of completions
 
 
 class _Message(msgspec.Struct):
@@ -62,7 +63,8 @@ def read_chat_answer(body: bytes) -> ChatAnswer:
     usage = read_usage(found.usage)
     if usage is None and choices:
         usage = read_usage(choices[0].usage)
-    size = sum(_message_bytes(choice.message) for choice in choices) if usage is None else 0
+    said = (_message_bytes(choice.message) + text_bytes(choice.text) for choice in choices)
+    size = sum(said) if usage is None else 0
     return ChatAnswer(usage, found.served_model(), size, failed=found.failed(empty=whole and not choices))
 
 

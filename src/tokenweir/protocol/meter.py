@@ -17,7 +17,7 @@ from tokenweir.protocol.sse import SseSplitter, event_fields
 from tokenweir.protocol.usage import read_usage
 
 #: The text of a delta inside its event: a JSON string that is not empty, below a name that bears tokens.
-_TEXT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments|refusal)": ?"((?:[^"\\]|\\.)+)"')
+_TEXT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments|refusal|text)": ?"((?:[^"\\]|\\.)+)"')
 
 
 class _Delta(msgspec.Struct):
@@ -35,6 +35,7 @@ class _Delta(msgspec.Struct):
 
 class _Choice(msgspec.Struct):
     delta: _Delta | None = None
+    text: object = None  # of completions
     finish_reason: object = None
     usage: msgspec.Raw = msgspec.Raw(b"null")  # Kimi
 
@@ -126,6 +127,6 @@ class ChatStreamMeter:
             self.error = "the upstream reported an error"
         elif choice.finish_reason:
             self.finished = True
-        tokens = 0 if choice.delta is None else choice.delta.tokens()
+        tokens = delta_tokens(text_bytes(choice.text)) if choice.delta is None else choice.delta.tokens()
         self.counted += tokens
         return tokens

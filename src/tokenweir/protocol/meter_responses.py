@@ -12,6 +12,7 @@ from tokenweir.core.usage import Usage
 from tokenweir.protocol.answers import stream_usage
 from tokenweir.protocol.envelope import UNREADABLE
 from tokenweir.protocol.plain_events import delta_tokens
+from tokenweir.protocol.problems import Problem
 from tokenweir.protocol.responses import output_bytes
 from tokenweir.protocol.sse import SseSplitter, event_fields
 from tokenweir.protocol.usage_responses import read_responses_usage
@@ -36,6 +37,7 @@ _STARTS = frozenset({b"response.created", b"response.in_progress", b"response.qu
 _ERRORS = frozenset({b"error", b"response.error"})
 _NAMED, _TYPED, _DELTA = b"event: ", b'data: {"type":"', b'"delta":"'
 _TEXT = re.compile(rb'"delta": *"([^"\\]*(?:\\.[^"\\]*)*)"')
+_NUMBER = re.compile(rb'"sequence_number": *([0-9]{1,9})\b')
 _NULL = msgspec.Raw(b"null")
 
 
@@ -52,7 +54,9 @@ class _Kind(msgspec.Struct):
 
 
 class _Response(msgspec.Struct):
+    id: object = None
     model: object = None
+    created_at: object = None
     status: object = None
     usage: msgspec.Raw = _NULL
     output: msgspec.Raw = _NULL
@@ -71,6 +75,8 @@ class ResponsesStreamMeter:
         self._held = b""
         self._ended = False
         self._counted_before = 0  # when the last item was whole
+        self._last = b""  # the event before, which knows its number
+        self._head: dict[str, object] = {"id": "resp_", "created_at": 0}
         self.usage: Usage | None = None
         self.counted = 0  # tokens of the output, where nobody reports them
         self.error: str | None = None
@@ -87,6 +93,7 @@ class ResponsesStreamMeter:
             and _quick_kind(chunk) in _DELTAS
         ):
             self.counted += _tokens(chunk)
+            self._last = chunk
             return chunk
         return b"".join([event for event in self._splitter.feed(chunk) if self._passes(event)])
 
@@ -101,9 +108,32 @@ class ResponsesStreamMeter:
         failed = self.error is not None
         return stream_usage(self.usage, self.counted, prompt_bytes, finished=self.finished, failed=failed)
 
+    def broken(self, problem: Problem) -> bytes:
+        """What ends a stream that broke: a failed response, of the same id and with the next number."""
+        self._held = b""
+        number = _NUMBER.search(self._last)
+        response: dict[str, object] = self._head | {
+            "object": "response",
+            "status": "failed",
+            "error": {"code": problem.type, "message": problem.message},
+            "incomplete_details": None,
+            "instructions": None,
+            "metadata": {},
+            "model": self.model,
+            "output": [],
+            "parallel_tool_calls": True,
+            "tool_choice": "auto",
+            "tools": [],
+            "usage": None,
+        }
+        event: dict[str, object] = {"type": "response.failed", "response": response}
+        event["sequence_number"] = 0 if number is None else int(number.group(1)) + 1
+        return b"event: response.failed\ndata: %b\n\n" % msgspec.json.encode(event)
+
     def _passes(self, event: bytes) -> bool:
         """Read an event; whether it goes on to the client now."""
         if not self._ended:
+            self._last = event
             kind = _quick_kind(event)
             if kind in _DELTAS:
                 self.counted += _tokens(event)
@@ -148,6 +178,8 @@ class ResponsesStreamMeter:
             return _Response()
         if isinstance(found.model, str) and found.model:
             self.model = found.model[:200]
+        if isinstance(found.id, str):
+            self._head = {"id": found.id, "created_at": found.created_at or 0}
         return found
 
     def _final(self, kind: bytes, data: bytes) -> None:

@@ -16,7 +16,16 @@ from tokenweir.protocol.embeddings import parse_embeddings, rewrite_embeddings
 from tokenweir.protocol.messages import parse_messages, read_messages_answer, rewrite_messages
 from tokenweir.protocol.meter import ChatStreamMeter
 from tokenweir.protocol.meter_messages import MessagesStreamMeter
+from tokenweir.protocol.meter_responses import ResponsesStreamMeter
+from tokenweir.protocol.passed import (
+    parse_completions,
+    parse_rerank,
+    read_rerank_answer,
+    rewrite_completions,
+    rewrite_rerank,
+)
 from tokenweir.protocol.problems import Problem
+from tokenweir.protocol.responses import parse_responses, read_responses_answer, rewrite_responses
 
 
 class Meter(Protocol):
@@ -82,6 +91,19 @@ WIRES: dict[str, Wire] = {
             name="messages", path="/messages", parse=parse_messages, rewrite=rewrite_messages,
             read_answer=read_messages_answer, meter=lambda _request: MessagesStreamMeter(),
             error_body=problems.messages_error, clamps=True,
+        ),
+        Wire(
+            name="responses", path="/responses", parse=parse_responses, rewrite=rewrite_responses,
+            read_answer=read_responses_answer, meter=lambda _request: ResponsesStreamMeter(),
+            clamps=True, spent_status=429,
+        ),
+        Wire(
+            name="completions", path="/completions", parse=parse_completions, rewrite=rewrite_completions,
+            read_answer=read_chat_answer, meter=_chat_meter, clamps=True,
+        ),
+        Wire(
+            name="rerank", path="/rerank", parse=parse_rerank, rewrite=rewrite_rerank,
+            read_answer=read_rerank_answer, meter=_chat_meter,
         ),
     )
 }  # fmt: skip

@@ -2,5 +2,6 @@
 
 from tokenweir.protocol.translate.dialects import Dialect
 from tokenweir.protocol.translate.messages import MESSAGES
+from tokenweir.protocol.translate.responses import RESPONSES
 
-DIALECTS: dict[str, Dialect] = {"messages": MESSAGES}
+DIALECTS: dict[str, Dialect] = {"messages": MESSAGES, "responses": RESPONSES}
