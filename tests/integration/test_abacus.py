@@ -28,8 +28,7 @@ class Abacus:
         found = re.search(r"sk-weir-\S+", self.greeting)
         assert found, self.greeting
         self.key = found[0]
-        # Retries: in the first moments the engine answers that it loads the model.
-        self.client = OpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=5, timeout=DEADLINE_S)
+        self.client = OpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0, timeout=DEADLINE_S)
 
     def chat(self, messages: list[dict[str, object]], **more: object):  # type: ignore[no-untyped-def]
         return self.client.chat.completions.create(model="abacus", messages=messages, **more)  # type: ignore[call-overload]

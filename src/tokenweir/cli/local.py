@@ -11,7 +11,7 @@ from tokenweir.cli.settings import LocalSettings
 from tokenweir.core.errors import EngineError, SettingsError
 from tokenweir.engines.files import model_name
 from tokenweir.engines.gguf_file import read_gguf
-from tokenweir.engines.local import MISSING, installed, new_api_key, run_local_engine
+from tokenweir.engines.local import MISSING, installed, loading_socket, new_api_key, run_local_engine
 from tokenweir.engines.local_plan import LocalEngineSpec, abacus_model, check_model
 
 ABACUS = "abacus"
@@ -75,7 +75,7 @@ def local_models(settings: LocalSettings, directory: Path, fetch: Callable[[str]
 
 def _spec(settings: LocalSettings, directory: Path, name: str, path: Path, sha256: str) -> LocalEngineSpec:
     listens = directory / f"local-{name}.sock"
-    if len(str(listens).encode()) > LONGEST_SOCKET_BYTES:
+    if len(str(loading_socket(str(listens))).encode()) > LONGEST_SOCKET_BYTES:
         raise SettingsError(
             f"the data directory {directory} has too long a name for the local engine's socket; "
             "choose a shorter one with --data, or set [local] enabled = false"

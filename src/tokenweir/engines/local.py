@@ -9,7 +9,9 @@ import os
 import secrets
 import select
 import signal
+import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -25,6 +27,7 @@ MISSING = "the local engine is not installed; run: pip install 'tokenweir[local]
 #: A log beyond this is moved aside at the next start.
 MAX_LOG_BYTES = 8 * 1024 * 1024
 _LOG_WARNINGS = 2  # llama.cpp's levels: 1 errors, 2 warnings, 3 every request
+_POLL_S = 0.005
 _MAX_PROMPT_CACHE_MIB = 8_192
 
 
@@ -43,7 +46,7 @@ def new_api_key() -> str:
 def run_local_engine(spec: LocalEngineSpec, ready: Callable[[str], None]) -> NoReturn:
     """Serve until SIGTERM, SIGINT, the parent's death or the closing of the lifeline; then end this process.
 
-    `ready` is called once with the address: "http://127.0.0.1:PORT" or "unix://PATH". Standard output and
+    `ready` is called once the model is loaded, with the address: "http://127.0.0.1:PORT" or "unix://PATH". Standard output and
     error of this process go to the log. Raises EngineError.
     """
     tie_to_parent(os.getppid())
@@ -56,7 +59,7 @@ def run_local_engine(spec: LocalEngineSpec, ready: Callable[[str], None]) -> NoR
         server = _start(spec, planned)
     finally:
         os.umask(before)
-    ready(str(server.listening_address))
+    ready(_open(spec, server))
     _wait(spec.lifeline_fd)
     _forget_socket(spec)
     # llama.cpp's server waits, when it is taken down, for what is under way, and for ever when it has hardly
@@ -79,10 +82,37 @@ def _start(spec: LocalEngineSpec, planned: EnginePlan) -> "_Server":
     return server
 
 
+def _open(spec: LocalEngineSpec, server: "_Server") -> str:
+    """Wait until the model is loaded, then be found: llama.cpp answers 503 until then, and a caller can wait instead."""
+    if not spec.unix_socket:
+        return str(server.listening_address)
+    loading = loading_socket(spec.unix_socket)
+    while not _healthy(loading):
+        time.sleep(_POLL_S)
+    loading.rename(spec.unix_socket)  # whoever connects to the new name reaches the same socket
+    return f"unix://{spec.unix_socket}"
+
+
+def loading_socket(unix_socket: str) -> Path:
+    """Where an engine listens until its model is loaded; llama.cpp wants the ending `.sock`."""
+    path = Path(unix_socket)
+    return path.with_name(f"{path.stem}.new.sock")
+
+
+def _healthy(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+            connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            return b" 200 " in connection.recv(64)
+        except OSError:
+            return False
+
+
 def _parameters(wanted: "CommonParams", spec: LocalEngineSpec, planned: EnginePlan) -> "CommonParams":
     wanted.model.path = spec.model
     wanted.model_alias = {spec.name}
-    wanted.hostnames = [spec.unix_socket or "127.0.0.1"]
+    wanted.hostnames = [str(loading_socket(spec.unix_socket)) if spec.unix_socket else "127.0.0.1"]
     wanted.port = spec.port
     wanted.api_keys = [spec.api_key] if spec.api_key else []
     wanted.n_parallel = planned.parallel
@@ -112,9 +142,10 @@ def _log_to(path: Path) -> None:
 
 
 def _forget_socket(spec: LocalEngineSpec) -> None:
-    """llama.cpp neither reuses nor removes the socket's file."""
+    """llama.cpp neither reuses nor removes a socket's file."""
     if spec.unix_socket:
-        Path(spec.unix_socket).unlink(missing_ok=True)
+        for path in (Path(spec.unix_socket), loading_socket(spec.unix_socket)):
+            path.unlink(missing_ok=True)
 
 
 def _wait(lifeline_fd: int) -> None:

@@ -12,6 +12,7 @@ import certifi
 
 from tokenweir.gateway.config import UpstreamConfig
 
+_ENGINE_POLL_S = 0.01
 MAX_PROXY_ANSWER_BYTES = 16 * 1024
 
 P = TypeVar("P", bound=asyncio.Protocol)
@@ -25,8 +26,7 @@ async def dial(
 ) -> P:
     """A connected protocol. Raises OSError or ssl.SSLError; the caller sets the time limit."""
     if config.unix_socket:
-        _, connection = await loop.create_unix_connection(factory, config.unix_socket)
-        return connection
+        return await _dial_engine(loop, config.unix_socket, factory)
     server_hostname = config.host if tls else None
     if config.proxy is None:
         _, connection = await loop.create_connection(
@@ -38,6 +38,16 @@ async def dial(
         factory, sock=tunnel, ssl=tls, server_hostname=server_hostname
     )
     return connection
+
+
+async def _dial_engine(loop: asyncio.AbstractEventLoop, path: str, factory: Callable[[], P]) -> P:
+    """An engine of ours: its socket appears once its model is loaded, and that is worth waiting for."""
+    while True:
+        try:
+            _, connection = await loop.create_unix_connection(factory, path)
+            return connection
+        except (FileNotFoundError, ConnectionRefusedError):
+            await asyncio.sleep(_ENGINE_POLL_S)
 
 
 async def _tunnel(loop: asyncio.AbstractEventLoop, config: UpstreamConfig) -> socket.socket:

@@ -116,7 +116,6 @@ class MessagesStreamMeter:
         if found is None:
             return
         kind = found.type if isinstance(found.type, str) else name.decode("latin-1")
-        self._usage.take(found.usage)
         match kind:
             case "content_block_delta":
                 self._delta(_read_as(_DELTA, found.delta) or _Delta(), event)
@@ -137,6 +136,7 @@ class MessagesStreamMeter:
                 bare = _read_as(_FAILURE, data)
                 if kind == "error" or (bare is not None and bare.failed(empty=True)):
                     self.error = "the upstream reported an error"
+        self._usage.take(found.usage)
 
     def _delta(self, delta: _Delta, event: bytes) -> None:
         tokens = delta.tokens()
