@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import msgspec
-import openai
 import pytest
+from openai.types.responses import ResponseOutputMessage, ResponseReasoningItem
 
 from tokenweir.protocol.chat import BadRequest
 from tokenweir.protocol.translate.form import (
@@ -253,16 +253,40 @@ def test_what_this_dialect_cannot_say_is_named() -> None:
     body, dropped = write(request)
     assert set(dropped) == {
         "cache_control", "name", "thinking.signature", "image", "tool_result.failed", "document.context",
-        "citations", "stop", "top_k", "seed", "presence_penalty", "logit_bias", "user",
+        "citations", "stop", "top_k", "seed", "presence_penalty", "logit_bias", "user", "thinking",
     }  # fmt: skip
     assert "user" not in body and body["prompt_cache_key"] == "c" * 64
-    assert body["input"][3]["content"][0]["file_data"] == "data:text/plain;base64,ZA=="
+    assert body["input"][2]["content"][0]["file_data"] == "data:text/plain;base64,ZA=="
 
 
 def test_the_assistant_s_messages_are_what_strict_hosts_take() -> None:
     turn = Turn(Role.ASSISTANT, (Text(text="a"), Refusal(text="no")))
     body, _ = write(Request(model="m", turns=(Turn(Role.USER, (Text(text="x"),)), turn)))
-    openai.types.responses.ResponseOutputMessage.model_validate(body["input"][1], strict=True)
+    ResponseOutputMessage.model_validate(body["input"][1], strict=True)
+
+
+def test_reasoning_goes_back_as_the_host_takes_it() -> None:
+    """OpenAI refuses its text (musistudio/claude-code-router#1783); vLLM reads it (vllm-project/vllm#28248)."""
+    own = Reasoning(text="t", summary=("s",), encrypted="e", id="rs_9")
+    turns = (
+        Turn(
+            Role.ASSISTANT,
+            (own, ToolCall(id="c", name="f", arguments="{}", item_id="fc_9"), Reasoning(text="u")),
+        ),
+    )
+    body, dropped = write(Request(model="m", turns=turns))
+    summary = [{"type": "summary_text", "text": "s"}]
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    assert body["input"] == [
+        {"type": "reasoning", "id": "rs_9", "summary": summary, "encrypted_content": "e"},
+        call,
+    ]
+    assert dropped == ("thinking",)
+    body, dropped = write(Request(model="m", turns=turns), Host(reasoning_text=True))
+    for item in (body["input"][0], body["input"][2]):
+        ResponseReasoningItem.model_validate(item, strict=True)
+    assert body["input"][2]["content"] == [{"type": "reasoning_text", "text": "u"}]
+    assert dropped == ()
 
 
 def test_reasoning_is_asked_for_encrypted_only_of_models_that_reason() -> None:

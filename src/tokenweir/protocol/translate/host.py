@@ -36,3 +36,6 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
         False  # messages: takes letters, digits, "_" and "-" alone in the ids of calls (Anthropic)
     )
     counts_tokens: bool = False  # messages: has /v1/messages/count_tokens
+    #: responses: takes back reasoning as text (vLLM). OpenAI refuses it (`array_above_max_length`), and reads no other
+    #: than its own encrypted one.
+    reasoning_text: bool = False

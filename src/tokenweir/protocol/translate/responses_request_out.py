@@ -83,6 +83,7 @@ class _Writing:
         self._host = host
         self.dropped: dict[str, None] = {}
         self._said = 0  # messages of the assistant
+        self._thought = 0  # items of reasoning
 
     def drop(self, name: str) -> None:
         self.dropped[name] = None
@@ -121,13 +122,13 @@ class _Writing:
         for part in turn.parts:
             if part.cache is not None:
                 self.drop("cache_control")
-            item = self.item(part)
-            if item is None:
+            items = self.items_of(part)
+            if items is None:
                 said += self.content(part, turn.role)
                 continue
             yield from self.message(turn.role, said)
             said = []
-            yield item
+            yield from items
         yield from self.message(turn.role, said)
 
     def message(self, role: Role, content: list[Item]) -> list[Item]:
@@ -140,15 +141,15 @@ class _Writing:
         self._said += 1
         return [item | {"id": f"msg_{self._said}", "status": "completed"}]
 
-    def item(self, part: AnyPart) -> Item | None:
+    def items_of(self, part: AnyPart) -> list[Item] | None:
         """A part that is an item of its own; None for what stands in a message."""
         match part:
             case Reasoning():
                 return self.reasoning_item(part)
             case ToolCall():
-                return _call(part)
+                return [_call(part)]
             case ToolResult():
-                return self.result(part)
+                return [self.result(part)]
         return None
 
     def content(self, part: AnyPart, role: Role) -> list[Item]:
@@ -188,20 +189,26 @@ class _Writing:
             self.drop("citations")
         return document_json(document)
 
-    def reasoning_item(self, reasoning: Reasoning) -> Item:
+    def reasoning_item(self, reasoning: Reasoning) -> list[Item]:
+        if reasoning.signature is not None:
+            self.drop("thinking.signature")
+        if reasoning.encrypted is None and not self._host.reasoning_text:
+            self.drop("thinking")
+            return []
         item: Item = {
             "type": "reasoning",
             "summary": [{"type": "summary_text", "text": text} for text in reasoning.summary],
         }
-        if reasoning.id is not None:
-            item["id"] = reasoning.id
-        if reasoning.text:
-            item["content"] = [{"type": "reasoning_text", "text": reasoning.text}]
         if reasoning.encrypted is not None:
             item["encrypted_content"] = reasoning.encrypted
-        if reasoning.signature is not None:
-            self.drop("thinking.signature")
-        return item
+        if self._host.reasoning_text:  # such hosts demand an id
+            self._thought += 1
+            item["id"] = f"rs_{self._thought}"
+            if reasoning.text:
+                item["content"] = [{"type": "reasoning_text", "text": reasoning.text}]
+        if reasoning.id is not None:
+            item["id"] = reasoning.id
+        return [item]
 
     def result(self, result: ToolResult) -> Item:
         if result.failed:
@@ -308,9 +315,8 @@ def text_json(request: Request) -> Item:
 
 
 def _call(call: ToolCall) -> Item:
+    """A call, without the item's own id: OpenAI looks for the reasoning that stood before an item that it knows."""
     item: Item = {"call_id": call.id, "name": call.name}
-    if call.item_id is not None:
-        item["id"] = call.item_id
     if call.custom:
         return {"type": "custom_tool_call", "input": call.arguments} | item
     return {"type": "function_call", "arguments": call.arguments} | item
