@@ -1,6 +1,7 @@
 """The wire: however bytes are cut, the same comes out; whatever comes in, nothing crashes."""
 
 import itertools
+import json
 
 import msgspec
 import pytest
@@ -97,6 +98,28 @@ def test_a_name_that_stands_twice_goes_upstream_as_it_was_read() -> None:
     request = parse_chat(body)
     sent = rewrite_chat(body, request, model=request.model, ask_usage=False, max_output=None)
     assert sent.count(b'"model"') == 1 and msgspec.json.decode(sent)["model"] == request.model
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["model", "n", "x\u6c34", "mo\\u0064el", "\\ud800"]), JSON), max_size=4
+    ),
+    st.sampled_from([(b",", b":"), (b", ", b": "), (b",\n", b" :")]),
+)
+def test_what_goes_on_as_it_is_says_each_name_once(
+    members: list[tuple[str, object]], marks: tuple[bytes, bytes]
+) -> None:
+    between, after = marks
+    written = [b'"%b"%b%b' % (name.encode(), after, msgspec.json.encode(value)) for name, value in members]
+    body = b"{%b}" % between.join([b'"model"%b"m"' % after, b'"messages"%b[]' % after, *written])
+    try:
+        request = parse_chat(body)
+    except BadRequest:
+        return
+    sent = rewrite_chat(body, request, model=request.model, ask_usage=False, max_output=None)
+    names = [name for name, _ in json.loads(sent, object_pairs_hook=list)]
+    assert names.count("model") == names.count("messages") == 1
+    assert json.loads(sent)["model"] == request.model
 
 
 @pytest.mark.parametrize("state", [s for s in State if s is not State.DONE])

@@ -136,4 +136,18 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[B]) -> B:
 
 def repeats(body: bytes, names: tuple[bytes, ...]) -> bool:
     """Whether a name that matters may stand twice at the top; a nested one is taken for it, which costs only time."""
+    if _is_plain(body):
+        return False
     return any(body.count(name) > 1 for name in names) or b"\\u" in body
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether its members, each taken once, make up its whole length: none stands twice, none is spelled otherwise.
+
+    Most clients write JSON without blanks; reading it costs less than two of the searches that it spares.
+    """
+    members = _MEMBERS.decode(body)
+    length = 1 + sum(
+        len(name.encode("utf-8", "surrogatepass")) + len(raw) + 4 for name, raw in members.items()
+    )
+    return length == len(body)
