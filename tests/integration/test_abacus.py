@@ -7,11 +7,13 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-
-pytest.importorskip("xllamacpp")
-
 from openai import BadRequestError, OpenAI
 from weir_process import DEADLINE_S, Home, free_port
+
+from tokenweir.engines.local import installed
+
+if not installed():
+    pytest.skip("the extra `local` is not installed", allow_module_level=True)
 
 from evaluate import CALCULATOR, Door, four_digit, judge, questions
 from vocabulary import REFUSAL

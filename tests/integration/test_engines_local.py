@@ -16,10 +16,12 @@ import pytest
 
 from tokenweir.core.errors import EngineError
 from tokenweir.engines.gguf_file import BLOCKS, read_gguf
+from tokenweir.engines.local import installed
 from tokenweir.engines.local_plan import LocalEngineSpec, check_model, file_sha256
 
 gguf = pytest.importorskip("gguf")
-pytest.importorskip("xllamacpp")
+if not installed():
+    pytest.skip("the extra `local` is not installed", allow_module_level=True)
 
 from tiny_gguf import CONTEXT, LAYERS, WIDTH, prompt_tokens, write_tiny_gguf  # noqa: E402
 
