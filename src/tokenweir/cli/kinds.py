@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tokenweir.catalog.dialects import SpokenDialect
 from tokenweir.cli.secrets import Secret
 from tokenweir.core.money import check_currency, pico_per_token
 
@@ -118,6 +119,23 @@ def _text_list(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _words_of(value: object, words: tuple[str, ...]) -> tuple[str, ...]:
+    found = _text_list(value)
+    for word in found:
+        if word not in words:
+            raise ValueError(f"must hold {', '.join(map(repr, words))}, not {word!r}")
+    return found
+
+
+def words(*known: str) -> Kind:
+    """A list of some of a few words."""
+    return Kind(
+        "list of " + ", ".join(f"`{word}`" for word in known),
+        lambda value: _words_of(value, known),
+        lambda text: _words_of(list(_text_list_text(text)), known),
+    )
+
+
 def _text_list_text(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -178,6 +196,19 @@ def _price(value: object) -> PriceSetting:
     return PriceSetting(currency=currency, **rates)
 
 
+def _dialect(value: object) -> SpokenDialect:
+    if not isinstance(value, dict):
+        raise ValueError(f"must be a table, not {describe(value)}")
+    known = SpokenDialect.__struct_fields__
+    unknown = [name for name in value if name not in known]
+    if unknown:
+        raise ValueError(f"has no {unknown[0]!r}; it has {', '.join(known)}")
+    try:
+        return msgspec.convert(value, SpokenDialect)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"is not as it should be: {error}") from None
+
+
 def _only_in_file(_text: str) -> object:
     raise ValueError("can only be set in the file")
 
@@ -189,3 +220,4 @@ TEXT_LIST = Kind("list of texts", _text_list, _text_list_text)
 SECRET = Kind("secret", _secret, Secret.parse)
 SECRET_TABLE = Kind("table of texts or secrets", _secret_table, _only_in_file)
 PRICE = Kind("table", _price, _only_in_file)
+DIALECT = Kind("table", _dialect, _only_in_file)

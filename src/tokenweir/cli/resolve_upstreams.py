@@ -5,18 +5,17 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tokenweir.catalog.dialects import HostDialects, dialects_of
 from tokenweir.catalog.price import Bracket, Price, Rates
 from tokenweir.cli.offers import Book, Draft, Engine, Source
 from tokenweir.cli.proxy import proxy_for
 from tokenweir.cli.resolve_kinds import KINDS
 from tokenweir.cli.settings import UpstreamSettings
 from tokenweir.cli.settings_file import nearest
+from tokenweir.cli.targets import targets_of
 from tokenweir.core.errors import SettingsError
-from tokenweir.gateway.config import Target, UpstreamConfig
-from tokenweir.protocol.wires import WIRES
+from tokenweir.gateway.config import UpstreamConfig
 
-#: What an OpenAI-compatible address is taken to speak.
-OPENAI_DIALECTS = ("chat", "embeddings")
 #: An explicitly declared price of nothing: the local engine.
 LOCAL_PRICE_REF = "runs on this machine; no charge per token"
 
@@ -45,19 +44,21 @@ def configured_upstream(
     offers = offers or next((e.offers for e in engines if _same_address(e.url, url)), ())
     variables = provider.key_variables if provider else (kind.key_variable,) if kind else ()
     ask_usage = provider.ask_usage if provider else kind.ask_usage if kind else True
-    upstream = _upstream(setting, url, _headers(setting, variables, environ), environ, ask_usage)
+    dialects = dialects_of(provider.id if provider else "", setting.kind if setting.kind != "openai" else "")
+    headers = _headers(setting, variables, environ, dialects.key_header)
+    upstream = _upstream(setting, url, headers, environ, ask_usage, dialects)
     return Draft(upstream=upstream, offers={o.model: o for o in offers}, why="in the settings")
 
 
 def _headers(
-    setting: UpstreamSettings, variables: tuple[str, ...], environ: Mapping[str, str]
+    setting: UpstreamSettings, variables: tuple[str, ...], environ: Mapping[str, str], key_header: str
 ) -> tuple[tuple[str, str], ...]:
     extra = tuple((name.lower(), secret.resolve(environ)) for name, secret in setting.headers)
-    if any(name == "authorization" for name, _ in extra):
+    if any(name in ("authorization", key_header) for name, _ in extra):
         return extra
     try:
         if setting.api_key is not None:
-            return (("authorization", f"Bearer {setting.api_key.resolve(environ)}"), *extra)
+            return (_key(key_header, setting.api_key.resolve(environ)), *extra)
     except SettingsError as error:
         raise SettingsError(f"upstream {setting.name!r}: {error}") from None
     wanted = [variable for variable in variables if variable]
@@ -66,7 +67,11 @@ def _headers(
         raise SettingsError(
             f"upstream {setting.name!r} needs a key: set {' or '.join(wanted)}, or its api_key"
         )
-    return extra if key is None else (("authorization", f"Bearer {key}"), *extra)
+    return extra if key is None else (_key(key_header, key), *extra)
+
+
+def _key(header: str, key: str) -> tuple[str, str]:
+    return header, f"Bearer {key}" if header == "authorization" else key
 
 
 def _upstream(
@@ -75,8 +80,11 @@ def _upstream(
     headers: tuple[tuple[str, str], ...],
     environ: Mapping[str, str],
     ask_usage: bool,
+    dialects: HostDialects,
 ) -> UpstreamConfig:
     scheme, host, port, path = split_url(url)
+    tables = {"chat": setting.chat, "messages": setting.messages, "responses": setting.responses}
+    said = {name: table for name, table in tables.items() if table is not None}
     return UpstreamConfig(
         name=setting.name,
         kind=setting.kind,
@@ -84,7 +92,7 @@ def _upstream(
         host=host,
         port=port,
         path=path,
-        targets=tuple(Target(dialect=name, path=path + WIRES[name].path) for name in OPENAI_DIALECTS),
+        targets=targets_of(dialects, said, setting.dialects, path),
         headers=headers,
         ask_usage=ask_usage,
         proxy=proxy_for(scheme, host, setting.proxy, environ),
@@ -116,7 +124,7 @@ def discovered_upstreams(environ: Mapping[str, str], book: Book, engines: tuple[
     for engine in engines:
         name = _free_name(engine.kind, [d.upstream.name for d in drafts])
         upstream = msgspec.structs.replace(
-            _upstream(UpstreamSettings(name=name, kind=engine.kind), engine.url, (), {}, engine.ask_usage),
+            _engine(name, engine, ()),
             local=True,
         )
         offers = {offer.model: offer for offer in engine.offers}
@@ -128,11 +136,17 @@ def discovered_upstreams(environ: Mapping[str, str], book: Book, engines: tuple[
             continue  # a key belongs to one host: of those that share its variable, the first is meant
         used.add(variable)
         setting = UpstreamSettings(name=provider.id, kind=provider.id)
-        headers = (("authorization", f"Bearer {environ[variable].strip()}"),)
-        upstream = _upstream(setting, provider.url, headers, environ, provider.ask_usage)
+        dialects = dialects_of(provider.id)
+        headers = (_key(dialects.key_header, environ[variable].strip()),)
+        upstream = _upstream(setting, provider.url, headers, environ, provider.ask_usage, dialects)
         offers = {offer.model: offer for offer in book.offers(provider.id)}
         drafts.append(Draft(upstream=upstream, offers=offers, why=f"{variable} is set"))
     return drafts
+
+
+def _engine(name: str, engine: Engine, headers: tuple[tuple[str, str], ...]) -> UpstreamConfig:
+    setting = UpstreamSettings(name=name, kind=engine.kind)
+    return _upstream(setting, engine.url, headers, {}, engine.ask_usage, dialects_of(engine.kind))
 
 
 def local_upstream(engine: Engine, taken: list[str]) -> Draft:
@@ -140,7 +154,7 @@ def local_upstream(engine: Engine, taken: list[str]) -> Draft:
     name = _free_name("local", taken)
     headers = (("authorization", f"Bearer {engine.api_key}"),) if engine.api_key else ()
     upstream = msgspec.structs.replace(
-        _upstream(UpstreamSettings(name=name, kind=engine.kind), engine.url, headers, {}, engine.ask_usage),
+        _engine(name, engine, headers),
         local=True,
         unix_socket=engine.unix_socket,
     )

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from tokenweir.catalog.dialects import SpokenDialect
 from tokenweir.cli import kinds
 from tokenweir.cli.kinds import Kind, PriceSetting
 from tokenweir.cli.secrets import Secret
@@ -191,6 +192,28 @@ class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[tuple[str, Secret], ...],
         About(kinds.SECRET_TABLE, "Further headers of every request to it; values like `api_key`."),
     ] = ()
+    dialects: Annotated[
+        tuple[str, ...],
+        About(
+            kinds.words("chat", "messages", "responses"),
+            "Those that it speaks. Empty: what is known of its kind, and those with a table below.",
+        ),
+    ] = ()
+    chat: Annotated[
+        SpokenDialect | None,
+        About(
+            kinds.DIALECT,
+            "How its Chat Completions differ from OpenAI's, as `[upstream.chat]` ([protocols](protocols.md)).",
+        ),
+    ] = None
+    messages: Annotated[
+        SpokenDialect | None,
+        About(kinds.DIALECT, "How its Messages differ from Anthropic's, as `[upstream.messages]`."),
+    ] = None
+    responses: Annotated[
+        SpokenDialect | None,
+        About(kinds.DIALECT, "How its Responses differ from OpenAI's, as `[upstream.responses]`."),
+    ] = None
     proxy: Annotated[
         str | None,
         About(

@@ -3,6 +3,7 @@
 import msgspec
 
 from tokenweir.catalog.price import Price
+from tokenweir.protocol.anthropic_headers import STRICTEST, HeaderPolicy
 from tokenweir.protocol.translate.host import Host
 
 
@@ -13,6 +14,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     path: str  # the whole one: "/v1/chat/completions"
     headers: tuple[tuple[str, str], ...] = ()  # besides the upstream's own; never logged
     host: Host = Host()  # how its requests are written, where they are translated
+    policy: HeaderPolicy = STRICTEST  # messages: which headers of Anthropic's own it gets
 
 
 class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,24 +22,11 @@ class UpstreamHeaders(msgspec.Struct, frozen=True):
     dropped: tuple[str, ...] = ()
 
 
-#: By the end of the host's name. Sources: each host's page on its Anthropic-compatible endpoint.
-POLICIES: dict[str, HeaderPolicy] = {
-    "anthropic.com": HeaderPolicy(all_betas=True),
-    "api.deepseek.com": HeaderPolicy(betas=("files-api-",)),  # ignores all but this one
-}
-#: Moonshot, Zhipu (Z.ai), MiniMax, DashScope, and whatever host nobody has tried yet.
+#: Of whatever host nobody has tried yet. What is known of the others stands in the catalog (`betas`).
 STRICTEST = HeaderPolicy()
 
 #: What Anthropic's SDKs send, and the only version there is.
 VERSION = b"2023-06-01"
-
-
-def policy_of(host: str) -> HeaderPolicy:
-    """The policy of a host by its name ("api.anthropic.com"), without a port."""
-    for name, policy in POLICIES.items():
-        if host == name or host.endswith(f".{name}"):
-            return policy
-    return STRICTEST
 
 
 def upstream_headers(policy: HeaderPolicy, client: list[tuple[bytes, bytes]]) -> UpstreamHeaders:

@@ -117,7 +117,7 @@ class MessagesWriter:
             "role": "assistant",
             "content": content if content or not (calls or refusals) else None,
         }
-        message |= self._reasoning(reasonings, called=bool(calls))
+        message |= self._reasoning(reasonings)
         if refusals:
             message["refusal"] = "".join(refusals)
         if calls:
@@ -134,7 +134,7 @@ class MessagesWriter:
             return message
         return message | {"name": name}
 
-    def _reasoning(self, parts: list[Reasoning], *, called: bool) -> Object:
+    def _reasoning(self, parts: list[Reasoning]) -> Object:
         """The member in which this host takes back what its model thought."""
         name = self._host.reasoning_name
         for part in parts:
@@ -149,9 +149,7 @@ class MessagesWriter:
             return {name: text}
         if text:
             self.drop("reasoning")
-        if called and self._host.reasoning_filler is not None and name:
-            return {name: self._host.reasoning_filler}
-        return {}
+        return {name: self._host.reasoning_filler} if name and self._host.reasoning_filler else {}
 
     def _call(self, call: ToolCall) -> Object:
         if call.cache is not None:

@@ -38,6 +38,8 @@ _SAMPLING = (
 
 def write_request(request: Request, host: Host) -> Written:
     """The request for this host, and the names of what it cannot say."""
+    if request.thinking.on is not False:
+        host = msgspec.structs.replace(host, rejects=host.rejects | host.thinking_rejects)
     messages = MessagesWriter(host)
     instructions = request.instructions
     if request.output is not None and not host.takes_schema and not is_null(request.output.schema):
@@ -133,7 +135,8 @@ def _tool_choice(request: Request, host: Host, writer: MessagesWriter) -> Object
     if asked.choice is None:
         return body
     if f"tool_choice.{asked.choice}" in host.rejects:
-        writer.drop("tool_choice")
+        if asked.choice is not Choice.AUTO:  # what is done without a word
+            writer.drop("tool_choice")
         return body
     if asked.choice is not Choice.NAMED:
         return body | {"tool_choice": _CHOICES[asked.choice]}

@@ -115,9 +115,10 @@ def write_thinking(asked: Thinking, host: Host) -> tuple[Members, tuple[str, ...
         else:
             put(members, host.effort_name, known)
     budget = asked.budget
-    if host.thinking_budget and budget is None and not host.effort_name and asked.effort is not None:
+    if budget is None and asked.effort is not None and not host.effort_name:
         budget = budget_of(asked.effort)
-    if host.thinking_budget and budget is not None:
+    said = bool(host.effort_name) and effort is not None  # a host that takes both takes one at a time
+    if host.thinking_budget and budget is not None and not said:
         put(members, host.thinking_budget, budget)
     if asked.effort is not None and not host.effort_name and not host.thinking_budget:
         dropped.append("thinking.effort")

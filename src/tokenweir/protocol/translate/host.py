@@ -3,6 +3,8 @@
 Parameters belong to the host, not to the model: one model behind two hosts wants two of these.
 """
 
+from fnmatch import fnmatchcase
+
 import msgspec
 
 from tokenweir.protocol.translate.form import NULL
@@ -15,6 +17,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     #: In chat also types of parts ("image_url"), "messages.name", "tools.strict", ways to choose a tool
     #: ("tool_choice.required"), and "system_turns": instructions between turns, which the user says then.
     rejects: frozenset[str] = frozenset()
+    thinking_rejects: frozenset[str] = frozenset()  # those that it refuses unless thinking is switched off
     takes: frozenset[str] = frozenset()  # members beyond the dialect's reference: "top_k", "cache_control"
     always: msgspec.Raw = NULL  # JSON object of members that every translated request gets
     output_name: str = "max_tokens"  # chat: or "max_completion_tokens"
@@ -24,7 +27,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     effort_name: str = ""  # member that takes the effort ("reasoning_effort"); "": none
     efforts: tuple[str, ...] = ()  # those it knows, from least to most; empty: any
     reasoning_name: str = "reasoning_content"  # chat: member in which reasoning goes back; "": it takes none
-    reasoning_filler: str | None = None  # chat: what stands there on tool turns whose reasoning is gone
+    reasoning_filler: str | None = None  # chat: what stands there on turns whose reasoning is gone
     takes_schema: bool = True  # chat: response_format of type json_schema
     max_output: int | None = None  # tokens: more is clamped, and named
     adaptive: bool = True  # messages: takes thinking of type "adaptive"; else "enabled", with a budget
@@ -39,3 +42,14 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     #: responses: takes back reasoning as text (vLLM). OpenAI refuses it (`array_above_max_length`), and reads no other
     #: than its own encrypted one.
     reasoning_text: bool = False
+    by_model: tuple[
+        tuple[tuple[str, ...], "Host"], ...
+    ] = ()  # patterns in lower case, and what holds for them
+
+    def of(self, model: str) -> "Host":
+        """The differences for this model."""
+        name = model.lower()
+        for patterns, host in self.by_model:
+            if any(fnmatchcase(name, pattern) for pattern in patterns):
+                return host
+        return self

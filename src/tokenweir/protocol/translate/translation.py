@@ -39,7 +39,7 @@ class Translation:
         request = msgspec.structs.replace(self._request, model=model, include_usage=self._request.stream)
         if max_output is not None:
             request = msgspec.structs.replace(request, max_output=max_output)
-        written = self._upstream.write_request(request, self._host)
+        written = self._upstream.write_request(request, self._host.of(model))
         return Written(written.body, tuple(dict.fromkeys(self._request.unplaced + written.dropped)))
 
     def answer(self, body: bytes) -> tuple[bytes, Answer]:
