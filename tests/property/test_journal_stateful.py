@@ -81,7 +81,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     def _open_files(self) -> None:
         self.store = Store(self.data, "os")
-        self.journal = Journal(self.store, self.clock)
+        self.journal = Journal(self.store, self.clock, remembered_calls=3)
 
     def teardown(self) -> None:
         if hasattr(self, "store"):

@@ -20,19 +20,25 @@ from tokenweir.ledger.messages import (
 from tokenweir.ledger.store import Batch, Spending, Store
 
 _ENDS = (Kind.SETTLED, Kind.LATE, Kind.REFUSED)
+#: How many calls that have ended are remembered: for so long no other call has to be looked for in the file.
+REMEMBERED_CALLS = 8_192
 Durable = OpenCall | Checkpoint | CloseAttempt | DefinePrice | CreateKey | RevokeKey
 
 
 class Journal:
     """The writer's mind: the state of the laws, the file, and the batch that is being gathered."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, remembered_calls: int = REMEMBERED_CALLS) -> None:
         self.store = store
         self._clock = clock
         self.state, self._opened_seq = store.load()
         self._batch = Batch()
         self._opened_now: list[bytes] = []  # calls whose opening is not yet durable
         self._ended_now: set[bytes] = set()
+        # Ids of calls rise with time. One above `_forgotten_upto` that is not remembered is a new call's.
+        self._remembered_calls = remembered_calls
+        self._ended: dict[bytes, None] = {}
+        self._forgotten_upto = store.last_call
         self.keys_changed = False
 
     @property
@@ -77,6 +83,7 @@ class Journal:
                 self._opened_seq[entry.call] = seq + number
         for call in self._ended_now:
             self._opened_seq.pop(call, None)
+            self._remember(call)
         self._reset()
 
     def interrupt(self, calls: list[bytes]) -> None:
@@ -99,23 +106,25 @@ class Journal:
 
     def _open(self, op: OpenCall) -> OpenResult:
         known = op.call in self.state.open_calls
-        if not known and self._last(op.call, *_ENDS) is not None:
+        if not known and self._has_ended(op.call):
             return OpenResult(op.seq, 0, "ended")  # sent again after its end: nobody waits for it
         result = self.state.decide_open(op)
         if known:
             return result
-        common = Entry(
-            kind=Kind.REFUSED if result.refused else Kind.OPENED,
-            at_us=op.at_us, call=op.call, account=op.account, key=op.key, run=op.run, model=op.model,
-            dialect=op.dialect, bound_input=op.input_tokens, bound_output=result.output_tokens,
-        )  # fmt: skip
         if result.refused:
-            entry = msgspec.structs.replace(common, outcome=Outcome.REFUSED, reason=result.refused)
+            self._ended_now.add(op.call)
         else:
-            currency, pico = self.state.reserved_money(op.call)
-            entry = msgspec.structs.replace(common, currency=currency, reserved_pico=pico)
             self._opened_now.append(op.call)
-        self._batch.add(entry)
+        currency, pico = self.state.reserved_money(op.call)
+        self._batch.add(
+            Entry(
+                kind=Kind.REFUSED if result.refused else Kind.OPENED, at_us=op.at_us, call=op.call,
+                account=op.account, key=op.key, run=op.run, model=op.model, dialect=op.dialect,
+                outcome=Outcome.REFUSED if result.refused else None, reason=result.refused,
+                bound_input=op.input_tokens, bound_output=result.output_tokens, currency=currency,
+                reserved_pico=pico,
+            )
+        )  # fmt: skip
         return result
 
     def _checkpoint(self, op: Checkpoint) -> None:
@@ -160,10 +169,24 @@ class Journal:
         who = self._last(op.call, Kind.OPENED) or end or Entry(kind=Kind.OPENED, at_us=op.at_us, call=op.call)
         entry = _closing(Kind.LATE if op.final else Kind.ATTEMPT, op, who)
         before = _spent(end) if op.final and end is not None else None
+        if op.final:
+            self._ended_now.add(op.call)
         self._count(op.call, who.key, self.state.correct(who.key, who.at_us, before, _spent(entry)))
         self._batch.add(entry)
 
     # --- parts
+
+    def _has_ended(self, call: bytes) -> bool:
+        if call > self._forgotten_upto and call not in self._ended and call not in self._batch.by_call:
+            return False
+        return self._last(call, *_ENDS) is not None
+
+    def _remember(self, call: bytes) -> None:
+        self._ended[call] = None
+        if len(self._ended) > self._remembered_calls:
+            first = next(iter(self._ended))
+            del self._ended[first]
+            self._forgotten_upto = max(self._forgotten_upto, first)
 
     def _has(self, call: bytes, kind: Kind, ordinal: int) -> bool:
         gathered = self._batch.by_call.get(call, ())

@@ -16,6 +16,7 @@ from tokenweir.ledger.messages import KeyRecord, Limit, LimitState, OpenCall, Op
 LEAST_OUTPUT = 16
 
 _COUNTED_UNITS = frozenset({"tokens", "calls"})
+_NEVER_US = 2**63
 
 
 def window_start_us(window: str, at_us: int) -> int:
@@ -43,6 +44,7 @@ class Window(msgspec.Struct):
     """What one limit holds in one window, in the limit's unit."""
 
     start_us: int
+    end_us: int
     spent: int = 0
     reserved: int = 0
 
@@ -92,7 +94,8 @@ class LedgerState:
         """At the start: what has been spent of a limit in its latest window."""
         known = self._windows.get((key, unit, window))
         if known is None or start_us >= known.start_us:
-            self._windows[key, unit, window] = Window(start_us, amount)
+            end_us = renews_at_us(window, start_us) or _NEVER_US
+            self._windows[key, unit, window] = Window(start_us, end_us, amount)
 
     def decide_open(self, asked: OpenCall) -> OpenResult:
         """Reserve for a call, or say why not. Asked again about an open call, it answers as it did."""
@@ -103,14 +106,23 @@ class LedgerState:
         if key is None or key.revoked_us is not None:
             return OpenResult(asked.seq, 0, "key_revoked")
         granted = asked.output_tokens
+        wanted: list[tuple[Limit, Window, int, int]] = []
         for limit in key.limits:
             refused = _cannot_bound(limit, asked)
             if refused:
                 return OpenResult(asked.seq, 0, refused, self._state_of(key.id, limit, asked.at_us))
-            granted = min(granted, self._fits(key.id, limit, asked))
+            window = self._window(key.id, limit, asked.at_us)
+            fixed, per_token = _bound(limit, asked)
+            granted = _fits(limit, window, fixed, per_token, granted)
             if granted < min(asked.output_tokens, LEAST_OUTPUT):
                 return OpenResult(asked.seq, 0, "limit", self._state_of(key.id, limit, asked.at_us))
-        self._reserve(key, asked, granted)
+            wanted.append((limit, window, fixed, per_token))
+        shares = tuple(Share(limit, window, fixed + each * granted) for limit, window, fixed, each in wanted)
+        for share in shares:
+            share.window.reserved += share.amount
+        self.open_calls[asked.call] = Open(
+            asked.key, asked.at_us, asked.model, asked.account, asked.run, asked.dialect, granted, shares
+        )
         return OpenResult(asked.seq, granted)
 
     def restore(self, call: bytes, record: Open, tokens: int, currency: str, pico: int) -> None:
@@ -129,13 +141,13 @@ class LedgerState:
         self.open_calls[call] = record
 
     def reserved_money(self, call: bytes) -> tuple[str, int | None]:
-        """What an open call has set aside in money: currency and pico; ("", None) without such a limit."""
-        record = self.open_calls[call]
-        money = [share for share in record.shares if share.limit.unit not in _COUNTED_UNITS]
-        if not money:
-            return "", None
-        dearest = max(money, key=lambda share: share.amount)
-        return dearest.limit.unit, dearest.amount
+        """What a call has set aside in money: currency and pico; ("", None) if it is not open or has no such limit."""
+        record = self.open_calls.get(call)
+        dearest: tuple[str, int | None] = ("", None)
+        for share in record.shares if record is not None else ():
+            if share.limit.unit not in _COUNTED_UNITS and (dearest[1] is None or share.amount > dearest[1]):
+                dearest = (share.limit.unit, share.amount)
+        return dearest
 
     def spend(self, call: bytes, what: Spent) -> tuple[tuple[Limit, int, int], ...]:
         """Count an entry of an open call: (limit, start of its window, amount) for each limit that it counts in."""
@@ -198,43 +210,13 @@ class LedgerState:
     # --- one limit
 
     def _window(self, key: str, limit: Limit, at_us: int) -> Window:
-        start_us = window_start_us(limit.window, at_us)
         name = (key, limit.unit, limit.window)
         window = self._windows.get(name)
-        if window is None or start_us > window.start_us:
-            window = self._windows[name] = Window(start_us)
+        if window is None or at_us >= window.end_us:
+            start_us = window_start_us(limit.window, at_us)
+            end_us = renews_at_us(limit.window, start_us) or _NEVER_US
+            window = self._windows[name] = Window(start_us, end_us)
         return window
-
-    def _fits(self, key: str, limit: Limit, asked: OpenCall) -> int:
-        """How many tokens of output this limit leaves room for; -1 when not even the input fits."""
-        window = self._window(key, limit, asked.at_us)
-        left = limit.amount - window.spent - window.reserved
-        if limit.unit == "calls":
-            return asked.output_tokens if left >= 1 else -1
-        input_amount, per_token = _bound(limit, asked)
-        left -= input_amount
-        if left < 0:
-            return -1
-        return asked.output_tokens if per_token == 0 else min(asked.output_tokens, left // per_token)
-
-    def _reserve(self, key: KeyRecord, asked: OpenCall, granted: int) -> None:
-        shares = []
-        for limit in key.limits:
-            window = self._window(key.id, limit, asked.at_us)
-            input_amount, per_token = _bound(limit, asked)
-            amount = 1 if limit.unit == "calls" else input_amount + per_token * granted
-            window.reserved += amount
-            shares.append(Share(limit, window, amount))
-        self.open_calls[asked.call] = Open(
-            asked.key,
-            asked.at_us,
-            asked.model,
-            asked.account,
-            asked.run,
-            asked.dialect,
-            granted,
-            tuple(shares),
-        )
 
     def _state_of(self, key: str, limit: Limit, at_us: int) -> LimitState:
         window = self._window(key, limit, at_us)
@@ -254,13 +236,31 @@ def _cannot_bound(limit: Limit, asked: OpenCall) -> str:
         return ""
     if asked.unpriced:
         return "unpriced"
-    foreign = any(b.currency != limit.unit and (b.input_pico or b.output_pico) for b in asked.bounds)
-    return "currency" if foreign else ""
+    for bound in asked.bounds:
+        if bound.currency != limit.unit and (bound.input_pico or bound.output_pico):
+            return "currency"
+    return ""
 
 
 def _bound(limit: Limit, asked: OpenCall) -> tuple[int, int]:
-    """What the input sets aside of a limit, and each token of output."""
+    """What the call sets aside of a limit whatever it is granted, and what each token of output does."""
+    if limit.unit == "calls":
+        return 1, 0
     if limit.unit == "tokens":
         return asked.input_tokens, 1
-    matching = [b for b in asked.bounds if b.currency == limit.unit]
-    return max((b.input_pico for b in matching), default=0), max((b.output_pico for b in matching), default=0)
+    input_pico = output_pico = 0
+    for bound in asked.bounds:
+        if bound.currency == limit.unit:
+            input_pico, output_pico = (
+                max(input_pico, bound.input_pico),
+                max(output_pico, bound.output_pico),
+            )
+    return input_pico, output_pico
+
+
+def _fits(limit: Limit, window: Window, fixed: int, per_token: int, asked: int) -> int:
+    """How many of the tokens of output asked for this limit has room for; -1 when not even the input fits."""
+    left = limit.amount - window.spent - window.reserved - fixed
+    if left < 0:
+        return -1
+    return asked if per_token == 0 else min(asked, left // per_token)

@@ -84,37 +84,42 @@ def _floor_div(value: str, by: int) -> str:
     return f"({value} - (({value} % {by}) + {by}) % {by}) / {by}"
 
 
-def _add_statement(rollup: Rollup) -> str:
+def _sum_statement() -> str:
+    """What entries add, in rows of the finest rollup."""
     sums = {name: f"sum(sign * ({expression}))" for name, expression in SUMS.items()}
     pico = sums["cost_pico"]
     sums["cost_units"] += f" + {_floor_div(pico, PICO)}"
     sums["cost_pico"] = f"({pico} % {PICO} + {PICO}) % {PICO}"
+    return (
+        f"{_COUNTED} INSERT INTO {_ADDED.table} ({', '.join((*HOURLY.keys, *SUMS))})\n"
+        f"SELECT at_us / {HOURLY.period_us}, {', '.join(HOURLY.names)}, {', '.join(sums.values())}\n"
+        f"FROM counted GROUP BY at_us / {HOURLY.period_us}, {', '.join(HOURLY.names)}"
+    )
+
+
+def _add_statement(rollup: Rollup, source: Rollup) -> str:
+    """Rows of `source`, which is as fine as the finest, added to a rollup."""
+    sums = {name: f"sum({name})" for name in SUMS}
+    sums["cost_units"] += f" + sum(cost_pico) / {PICO}"
+    sums["cost_pico"] += f" % {PICO}"
     added = {name: f"{name} = {name} + excluded.{name}" for name in SUMS}
     # Units and pico carry, so that neither leaves SQLite's 64 bits.
     carried = f"(cost_pico + excluded.cost_pico) / {PICO}"
     added["cost_units"] = f"cost_units = cost_units + excluded.cost_units + {carried}"
     added["cost_pico"] = f"cost_pico = (cost_pico + excluded.cost_pico) % {PICO}"
-    return (
-        f"{_COUNTED} INSERT INTO {rollup.table} ({', '.join((*rollup.keys, *SUMS))})\n"
-        f"SELECT at_us / {rollup.period_us}, {', '.join(rollup.names)}, {', '.join(sums.values())}\n"
-        f"FROM counted WHERE true GROUP BY at_us / {rollup.period_us}, {', '.join(rollup.names)}\n"
-        f"ON CONFLICT ({', '.join(rollup.keys)}) DO UPDATE SET {', '.join(added.values())}"
-    )
-
-
-def _coarsen_statement(rollup: Rollup) -> str:
-    sums = {name: f"sum({name})" for name in SUMS}
-    sums["cost_units"] += f" + sum(cost_pico) / {PICO}"
-    sums["cost_pico"] += f" % {PICO}"
     period = f"hour / {rollup.period_us // HOURLY.period_us}"
     return (
         f"INSERT INTO {rollup.table} ({', '.join((*rollup.keys, *SUMS))})\n"
         f"SELECT {period}, {', '.join(rollup.names)}, {', '.join(sums.values())}\n"
-        f"FROM {HOURLY.table} GROUP BY {period}, {', '.join(rollup.names)}"
+        f"FROM {source.table} WHERE true GROUP BY {period}, {', '.join(rollup.names)}\n"
+        f"ON CONFLICT ({', '.join(rollup.keys)}) DO UPDATE SET {', '.join(added.values())}"
     )
 
 
-_STATEMENTS = {rollup: _add_statement(rollup) for rollup in ROLLUPS}
+#: Entries are read and summed once, into a table of the connection's own; from there few rows go into each rollup.
+_ADDED = HOURLY._replace(table="temp.added")
+_SUM = _sum_statement()
+_ADD = {rollup: _add_statement(rollup, _ADDED) for rollup in ROLLUPS}
 
 
 def ddl(rollup: Rollup) -> str:
@@ -128,20 +133,29 @@ def ddl(rollup: Rollup) -> str:
     )
 
 
+def prepare(db: sqlite3.Connection) -> None:
+    """Make the connection's own table that `add_entries` sums in."""
+    db.execute(f"DROP TABLE IF EXISTS {_ADDED.table}")
+    db.execute(ddl(_ADDED))
+
+
 def add_entries(db: sqlite3.Connection, after: int, upto: int, to: Sequence[Rollup] = ROLLUPS) -> None:
     """Add the entries numbered from after + 1 to upto to rollups; within the caller's transaction."""
+    db.execute(_SUM, {"after": after, "upto": upto})
     for rollup in to:
-        db.execute(_STATEMENTS[rollup], {"after": after, "upto": upto})
+        db.execute(_ADD[rollup])
+    db.execute(f"DELETE FROM {_ADDED.table}")
 
 
 def coarsen(db: sqlite3.Connection) -> None:
     """Make every other rollup, which has to be empty, of the finest."""
     for rollup in ROLLUPS[1:]:
-        db.execute(_coarsen_statement(rollup))
+        db.execute(_add_statement(rollup, HOURLY))
 
 
 def rebuild(db: sqlite3.Connection, at_once: int = 1_000_000) -> None:
     """Every rollup anew from the entries; within the caller's transaction."""
+    prepare(db)
     for rollup in ROLLUPS:
         db.execute(f"DELETE FROM {rollup.table}")
     last = int(db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0])

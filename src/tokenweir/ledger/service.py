@@ -17,20 +17,18 @@ import msgspec
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import LedgerBusyError, LedgerError, WireError
 from tokenweir.ledger.frames import FrameReader, frame, socket_address
-from tokenweir.ledger.journal import Journal
+from tokenweir.ledger.journal import Durable, Journal
 from tokenweir.ledger.messages import (
     CloseAttempt,
     Committed,
     Counters,
     CountersResult,
-    CreateKey,
     Hello,
     Keys,
     OpenCall,
     OpenResult,
     Operation,
     ReadCounters,
-    RevokeKey,
     Unavailable,
 )
 from tokenweir.ledger.schema import LOCK_NAME, SOCKET_NAME
@@ -128,17 +126,16 @@ class Writer:
 
     def take(self, connection: Connection, operation: Operation) -> None:
         """One operation of one connection."""
-        match operation:
-            case Hello(open_calls=open_calls):
-                connection.calls.update(open_calls)
-                connection.wants_keys = True
-                connection.send(self._keys())
-            case Counters(values=values):
-                connection.counters = values
-            case ReadCounters(seq=seq):
-                connection.send(CountersResult(seq, self._summed()))
-            case _:
-                self._apply(connection, operation)
+        if isinstance(operation, Hello):
+            connection.calls.update(operation.open_calls)
+            connection.wants_keys = True
+            connection.send(self._keys())
+        elif isinstance(operation, Counters):
+            connection.counters = operation.values
+        elif isinstance(operation, ReadCounters):
+            connection.send(CountersResult(operation.seq, self._summed()))
+        else:
+            self._apply(connection, operation)
 
     def lost(self, connection: Connection) -> None:
         """A connection is gone. Its calls wait a little for their worker to come back."""
@@ -174,8 +171,7 @@ class Writer:
                 if connection.wants_keys:
                     connection.send(self._keys())
 
-    def _apply(self, connection: Connection, operation: Operation) -> None:
-        assert not isinstance(operation, Hello | Counters | ReadCounters)
+    def _apply(self, connection: Connection, operation: Durable) -> None:
         result = self.journal.apply(operation)
         connection.last_seq = operation.seq
         self._touched[connection] = None
@@ -185,8 +181,6 @@ class Writer:
                 connection.calls.add(operation.call)
         elif isinstance(operation, CloseAttempt) and operation.final:
             connection.calls.discard(operation.call)
-        elif isinstance(operation, CreateKey | RevokeKey):
-            self.journal.keys_changed = True
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self.flush)

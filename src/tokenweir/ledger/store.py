@@ -81,8 +81,12 @@ class Store:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
             self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+            self._db.execute("PRAGMA temp_store = MEMORY")
             migrate(self._db, self.path)
-            self.last_seq = int(self._db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0])
+            rollups.prepare(self._db)
+            self.last_seq, self.last_call = self._db.execute(
+                "SELECT coalesce((SELECT max(seq) FROM entries), 0), coalesce((SELECT max(call) FROM entries), x'')"
+            ).fetchone()
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"the ledger in {data_dir} cannot be opened: {error}") from error
 
@@ -105,26 +109,15 @@ class Store:
         `open_since_seq`: every call opened before this entry has ended; the next start looks no further back.
         """
         db, seq = self._db, self.last_seq
-        rows = [_row(seq + 1 + number, entry) for number, entry in enumerate(batch.entries)]
+        rows = list(map(_row, range(seq + 1, seq + 1 + len(batch.entries)), batch.entries))
         try:
             db.execute("BEGIN IMMEDIATE")
-            db.executemany(
-                "INSERT OR IGNORE INTO prices VALUES (?, ?)", [(i, a.decode()) for i, a in batch.prices]
-            )
-            db.executemany(
-                "INSERT OR IGNORE INTO keys VALUES (?,?,?,?,?,?,?,?,?)", map(_key_row, batch.created)
-            )
-            db.executemany("UPDATE keys SET revoked_us = coalesce(revoked_us, ?) WHERE id = ?", batch.revoked)
+            if batch.prices or batch.created or batch.revoked:
+                self._write_terms(batch)
             db.executemany(_INSERT_ENTRY, rows)
             if rows:
                 rollups.add_entries(db, seq, seq + len(rows))
-            db.executemany(
-                _UPSERT_SPENT,
-                [
-                    (s.key, s.limit.unit, s.limit.window, s.start_us, *divmod(s.amount, PICO))
-                    for s in batch.spending
-                ],
-            )
+            db.executemany(_UPSERT_SPENT, _spent_rows(batch.spending))
             if rows:
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('open_since_seq', ?)", (open_since_seq,))
             db.execute("COMMIT")
@@ -133,6 +126,15 @@ class Store:
                 db.execute("ROLLBACK")
             raise LedgerError(f"the ledger cannot be written: {error}") from error
         self.last_seq = seq + len(rows)
+
+    def _write_terms(self, batch: Batch) -> None:
+        """Prices and keys, which are few."""
+        db = self._db
+        db.executemany(
+            "INSERT OR IGNORE INTO prices VALUES (?, ?)", [(i, a.decode()) for i, a in batch.prices]
+        )
+        db.executemany("INSERT OR IGNORE INTO keys VALUES (?,?,?,?,?,?,?,?,?)", map(_key_row, batch.created))
+        db.executemany("UPDATE keys SET revoked_us = coalesce(revoked_us, ?) WHERE id = ?", batch.revoked)
 
     def entry(self, call: bytes, kind: Kind, ordinal: int) -> Entry | None:
         """This very entry, if it is there."""
@@ -204,13 +206,22 @@ def _key_row(key: KeyRecord) -> tuple[object, ...]:
     )
 
 
+def _spent_rows(spending: list[Spending]) -> list[tuple[object, ...]]:
+    """What a batch adds to each limit in each window: many calls of one key are one row."""
+    added: dict[tuple[str, str, str, int], int] = {}
+    for _, key, limit, start_us, amount in spending:
+        name = (key, limit.unit, limit.window, start_us)
+        added[name] = added.get(name, 0) + amount
+    return [(*name, *divmod(amount, PICO)) for name, amount in added.items()]
+
+
 def _row(seq: int, e: Entry) -> tuple[object, ...]:
     u = e.usage
-    return (
-        seq, e.kind.value, e.at_us, e.call, e.ordinal, e.attempt, e.account, e.key, e.run, e.model, e.dialect,
+    return (  # `_value_` because `value` is a property, and slow
+        seq, e.kind._value_, e.at_us, e.call, e.ordinal, e.attempt, e.account, e.key, e.run, e.model, e.dialect,
         e.upstream, e.deployment, e.served_model, u.input, u.cache_read, u.cache_write_5m, u.cache_write_1h,
-        u.output, u.reasoning, u.provenance.value, e.price, e.cost_pico, e.currency, e.ttft_us, e.duration_us,
-        e.status, None if e.outcome is None else e.outcome.value, e.reason, e.bound_input, e.bound_output,
+        u.output, u.reasoning, u.provenance._value_, e.price, e.cost_pico, e.currency, e.ttft_us, e.duration_us,
+        e.status, None if e.outcome is None else e.outcome._value_, e.reason, e.bound_input, e.bound_output,
         e.reserved_pico,
     )  # fmt: skip
 

@@ -221,6 +221,7 @@ def verify(data_dir: Path, progress: Progress = lambda _done, _total: None) -> V
         db.execute("ATTACH ? AS ledger", (f"{path.absolute().as_uri()}?mode=ro",))
         for rollup in rollups.ROLLUPS:
             db.execute(rollups.ddl(rollup))
+        rollups.prepare(db)
         return _verify(db, progress)
     except (sqlite3.Error, msgspec.MsgspecError) as error:
         raise LedgerError(f"the ledger in {data_dir} cannot be read: {error}") from error
