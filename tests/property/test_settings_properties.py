@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenweir.cli.kinds import MAX_RATE_PICO
 from tokenweir.cli.settings import Settings
 from tokenweir.cli.settings_file import load_settings
 from tokenweir.core.errors import SettingsError
@@ -27,7 +28,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Settings]:
     port=st.integers(0, 65_535),
     workers=st.integers(1, 256),
     seconds=st.integers(1, 86_400),
-    rates=st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)),
+    rates=st.tuples(st.integers(0, MAX_RATE_PICO), st.integers(0, MAX_RATE_PICO)),
 )
 def test_numbers_come_back_exactly(
     read: Callable[[str], Settings], port: int, workers: int, seconds: int, rates: tuple[int, int]

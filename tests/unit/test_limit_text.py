@@ -1,5 +1,6 @@
 """Limits as people write them."""
 
+import msgspec
 import pytest
 
 from tokenweir.cli.limit_text import parse_limit
@@ -44,3 +45,12 @@ def test_a_limit_is_read(text: str, limit: Limit) -> None:
 def test_a_wrong_limit_says_why(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_limit(text)
+
+
+def test_the_largest_limits_travel_to_the_ledger_and_larger_ones_are_refused() -> None:
+    for text in ("9,000,000 CNY/month", "4000000000000M tokens"):
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(parse_limit(text)), type=Limit) == parse_limit(
+            text
+        )
+    with pytest.raises(ValueError, match="at most 9,000,000"):
+        parse_limit("9,000,001 CNY/month")

@@ -169,6 +169,8 @@ class PriceSetting(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: int | None = None
 
 
+#: So that the cost of the longest request stays within 64 bits.
+MAX_RATE_PICO = 10**11
 _RATES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")
 
 
@@ -177,9 +179,14 @@ def _rate(name: str, value: object) -> int:
         raise ValueError(f"must have a number as its {name}, not {describe(value)}")
     text = value if isinstance(value, str) else format(value, "f")
     try:
-        return pico_per_token(text)
+        rate = pico_per_token(text)
     except ValueError as error:
         raise ValueError(f"has a wrong {name}: {error}") from None
+    if rate > MAX_RATE_PICO:
+        raise ValueError(
+            f"has a wrong {name}: at most {MAX_RATE_PICO // 10**6:,} per million tokens is a price"
+        )
+    return rate
 
 
 def _price(value: object) -> PriceSetting:

@@ -25,9 +25,9 @@ _WINDOWS = {
 }
 #: Currencies that providers price in; any other word is more likely a slip than a currency.
 CURRENCIES = ("AUD", "CAD", "CHF", "CNY", "EUR", "GBP", "HKD", "INR", "JPY", "KRW", "SGD", "TWD", "USD")
-#: What SQLite's integers hold; money is kept in two, so only counts are bounded by it.
+#: What 64 bits hold, which is what limits travel and are kept in.
 MAX_COUNT = 2**62
-MAX_MONEY_PICO = 10**12 * 10**12
+MAX_MONEY_PICO = 9_000_000 * 10**12
 
 
 def parse_limit(text: str) -> Limit:

@@ -11,7 +11,6 @@ import select
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,7 +29,6 @@ MISSING = "the local engine is not installed; run: pip install 'tokenweir[local]
 MAX_LOG_BYTES = 8 * 1024 * 1024
 _LOG_WARNINGS = 2  # llama.cpp's levels: 1 errors, 2 warnings, 3 every request
 _POLL_S = 0.005
-_OPENMP_TRIED = "TOKENWEIR_OPENMP_TRIED"
 _MAX_PROMPT_CACHE_MIB = 8_192
 
 
@@ -54,7 +52,7 @@ def run_local_engine(spec: LocalEngineSpec, ready: Callable[[str], None]) -> NoR
     """
     tie_to_parent(os.getppid())
     planned = check_model(spec)
-    _bring_openmp(spec)
+    openmp.load()
     _forget_socket(spec)
     if spec.log_file:
         _log_to(Path(spec.log_file))
@@ -69,38 +67,6 @@ def run_local_engine(spec: LocalEngineSpec, ready: Callable[[str], None]) -> NoR
     # llama.cpp's server waits, when it is taken down, for what is under way, and for ever when it has hardly
     # started. It has nothing to save.
     os._exit(0)
-
-
-def _bring_openmp(spec: LocalEngineSpec) -> None:
-    """Where llama.cpp lacks a library, become a program that finds the one that a wheel carries."""
-    if openmp.on_the_system():
-        return
-    library = openmp.carried()
-    if library is None or _OPENMP_TRIED in os.environ:
-        raise EngineError(openmp.MISSING)
-    place = Path(spec.unix_socket or spec.log_file or tempfile.mkdtemp(prefix="weir-")).parent
-    searched = [str(openmp.directory_with(library, place)), os.environ.get("LD_LIBRARY_PATH", "")]
-    environ = {
-        **os.environ,
-        "LD_LIBRARY_PATH": ":".join(filter(None, searched)),
-        "TOKENWEIR_ENGINE_KEY": spec.api_key,
-        _OPENMP_TRIED: "1",
-    }
-    if spec.lifeline_fd >= 0:
-        os.dup2(spec.lifeline_fd, 0)
-    os.execve(
-        sys.executable, [sys.executable, "-m", "tokenweir.engines.local", *_as_arguments(spec)], environ
-    )
-
-
-def _as_arguments(spec: LocalEngineSpec) -> list[str]:
-    """The arguments that `main` reads as this spec."""
-    numbers = {"port": spec.port, "context": spec.context, "parallel": spec.parallel, "threads": spec.threads}
-    texts = {"unix-socket": spec.unix_socket, "log-file": spec.log_file}
-    arguments = ["--model", spec.model, "--name", spec.name]
-    for name, value in (numbers | texts).items():
-        arguments += [f"--{name}", str(value)] if value else []
-    return [*arguments, *(["--lifeline"] if spec.lifeline_fd >= 0 else [])]
 
 
 def _start(spec: LocalEngineSpec, planned: EnginePlan) -> "_Server":
