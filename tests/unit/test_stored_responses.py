@@ -50,12 +50,10 @@ def test_a_conversation_goes_on_with_all_that_was_said() -> None:
     second = request(input=[result], previous_response_id=first.id, temperature=0.5)
     joined = join(second, [first], max_bytes=10**6)
     read = RESPONSES.read_request(joined)
-    reasoning, text, _ = ANSWER.blocks
+    reasoning, text, call = ANSWER.blocks
     assert read.turns == (
         Turn(Role.USER, (Text(text="hi"),)),
-        Turn(
-            Role.ASSISTANT, (reasoning, text, ToolCall(id="c:0", name="f", arguments="{}", item_id="fc_a1_2"))
-        ),
+        Turn(Role.ASSISTANT, (reasoning, text, call)),
         Turn(Role.USER, (ToolResult(id="c:0", parts=(Text(text="ok"),)),)),
     )
     assert read.instructions == ()

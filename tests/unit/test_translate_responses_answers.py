@@ -24,6 +24,7 @@ from tokenweir.protocol.translate.answer import (
 from tokenweir.protocol.translate.form import (
     NULL,
     Reasoning,
+    Request,
     Text,
     ToolCall,
 )
@@ -166,7 +167,10 @@ def test_citations_and_logprobs_of_a_stream() -> None:
     assert isinstance(answer, Answer)
     assert json.loads(bytes(answer.logprobs)) == json.loads(bytes(plain.logprobs)) == [logprob]
     assert answer.blocks[0].citations == plain.blocks[0].citations != NULL
-    assert json.loads(bytes(plain.blocks[0].citations))[0]["cited_text"] == "he"
+    cited = json.loads(bytes(plain.blocks[0].citations))[0]
+    assert (cited["url"], cited["start_index"], cited["end_index"]) == ("https://x", 0, 2)
+    again = json.loads(RESPONSES.write_answer(plain, Request(model="m")))["output"][0]["content"][0]
+    assert again["annotations"] == [annotation]
 
 
 @pytest.mark.parametrize(
@@ -189,10 +193,13 @@ def test_what_is_no_answer_is_refused(body: bytes) -> None:
     [
         (b'{"error":{"message":"m","type":"t","code":null}}', Failure("m", "t", 400)),
         (b'{"error":{"message":"m","type":"t","code":"c"}}', Failure("m", "c", 400)),
-        (b'{"object":"error","message":"m","type":"BadRequestError","code":400}', Failure("m", "400", 400)),
-        (b'{"detail":"m"}', Failure("m", "server_error", 400)),
-        (b"<html>", Failure("<html>", "server_error", 400)),
-        (b"", Failure("the upstream answered 400", "server_error", 400)),
+        (
+            b'{"object":"error","message":"m","type":"BadRequestError","code":400}',
+            Failure("m", "BadRequestError", 400),
+        ),
+        (b'{"detail":"m"}', Failure("m", "invalid_request_error", 400)),
+        (b"<html>", Failure("<html>", "invalid_request_error", 400)),
+        (b"", Failure("the upstream answered 400", "invalid_request_error", 400)),
     ],
 )
 def test_failures_of_hosts(body: bytes, failure: Failure) -> None:

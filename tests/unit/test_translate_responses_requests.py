@@ -252,8 +252,8 @@ def test_what_this_dialect_cannot_say_is_named() -> None:
     )  # fmt: skip
     body, dropped = write(request)
     assert set(dropped) == {
-        "cache_control", "name", "thinking.signature", "image", "tool_result.failed", "document.context",
-        "citations", "stop", "top_k", "seed", "presence_penalty", "logit_bias", "user", "thinking",
+        "cache_control", "name", "thinking.signature", "image", "is_error", "document.context",
+        "citations", "stop", "top_k", "seed", "presence_penalty", "logit_bias", "user", "reasoning",
     }  # fmt: skip
     assert "user" not in body and body["prompt_cache_key"] == "c" * 64
     assert body["input"][2]["content"][0]["file_data"] == "data:text/plain;base64,ZA=="
@@ -281,7 +281,7 @@ def test_reasoning_goes_back_as_the_host_takes_it() -> None:
         {"type": "reasoning", "id": "rs_9", "summary": summary, "encrypted_content": "e"},
         call,
     ]
-    assert dropped == ("thinking",)
+    assert dropped == ("reasoning",)
     body, dropped = write(Request(model="m", turns=turns), Host(reasoning_text=True))
     for item in (body["input"][0], body["input"][2]):
         ResponseReasoningItem.model_validate(item, strict=True)

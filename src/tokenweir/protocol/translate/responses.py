@@ -1,12 +1,8 @@
 """The dialect of OpenAI Responses."""
 
 from tokenweir.protocol.translate.dialects import Dialect
-from tokenweir.protocol.translate.responses_answer import (
-    read_answer,
-    read_failure,
-    write_answer,
-    write_failure,
-)
+from tokenweir.protocol.translate.failures import read_failure
+from tokenweir.protocol.translate.responses_answer import read_answer, write_answer, write_failure
 from tokenweir.protocol.translate.responses_request_in import read_request
 from tokenweir.protocol.translate.responses_request_out import write_request
 from tokenweir.protocol.translate.responses_stream_in import ResponsesStreamReader

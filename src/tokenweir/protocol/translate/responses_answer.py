@@ -8,8 +8,8 @@ from tokenweir.core.errors import WireError
 from tokenweir.protocol.envelope import UNREADABLE
 from tokenweir.protocol.translate.answer import Answer, Block, Failure, Finish
 from tokenweir.protocol.translate.envelope import unseal
+from tokenweir.protocol.translate.failures import find_failure
 from tokenweir.protocol.translate.form import NULL, Reasoning, Refusal, Request, Text, ToolCall
-from tokenweir.protocol.translate.messages_answer import find_failure
 from tokenweir.protocol.translate.reading import is_null
 from tokenweir.protocol.translate.responses_output import (
     COMPLETED,
@@ -24,7 +24,7 @@ from tokenweir.protocol.translate.responses_output import (
     reasoning_item,
     response_json,
 )
-from tokenweir.protocol.translate.responses_parts import read_annotations
+from tokenweir.protocol.translate.responses_parts import own_id, read_annotations
 from tokenweir.protocol.translate.responses_tools import LOCAL_SHELL, flat_name
 from tokenweir.protocol.usage_responses import read_responses_usage
 
@@ -86,19 +86,8 @@ class ResponseBody(msgspec.Struct):
         return Finish.TOOL_CALLS if called else Finish.STOP
 
 
-class _Error(msgspec.Struct):
-    message: str | None = None
-    code: object = None
-    type: object = None
-
-
-class _Failure(msgspec.Struct):
-    error: _Error | None = None
-
-
 _BODY = msgspec.json.Decoder(ResponseBody)
 _ITEM = msgspec.json.Decoder(OutputItem)
-_FAILURE = msgspec.json.Decoder(_Failure)
 
 
 def read_answer(body: bytes) -> Answer:
@@ -109,7 +98,7 @@ def read_answer(body: bytes) -> Answer:
     except UNREADABLE as error:
         raise WireError(f"the answer is not one of OpenAI Responses: {error}") from None
     if found.output is None or found.status not in (None, COMPLETED, INCOMPLETE):
-        failure = read_error(body)
+        failure = find_failure(body)
         told = "it has no output" if failure is None else failure.message
         raise WireError(f"the answer's status is {found.status or 'unknown'}: {told}")
     blocks: list[Block] = []
@@ -154,7 +143,7 @@ def _read_message(item: OutputItem) -> list[Block]:
         if part.refusal is not None:
             blocks.append(Refusal(text=part.refusal))
         elif part.text is not None:
-            cited = read_annotations(part.annotations, part.text)
+            cited = read_annotations(part.annotations)
             blocks.append(Text(text=part.text, citations=cited))
     return blocks
 
@@ -165,7 +154,7 @@ def read_reasoning(item: OutputItem) -> Reasoning:
         text="".join(part.text or "" for part in item.content or ()),
         summary=tuple(part.text or "" for part in item.summary or ()),
         encrypted=item.encrypted_content or None,
-        id=item.id,
+        id=own_id(item.id),
     )
 
 
@@ -174,11 +163,13 @@ def read_call(item: OutputItem) -> ToolCall:
     name = flat_name(item.namespace, item.name or LOCAL_SHELL.name)
     call_id = item.call_id or item.id or ""
     if item.type == "custom_tool_call":
-        return ToolCall(id=call_id, name=name, arguments=item.input or "", custom=True, item_id=item.id)
+        return ToolCall(
+            id=call_id, name=name, arguments=item.input or "", custom=True, item_id=own_id(item.id)
+        )
     arguments = item.arguments or ""
     if item.type == "local_shell_call" and not is_null(item.action):
         arguments = bytes(item.action).decode()
-    return ToolCall(id=call_id, name=name, arguments=arguments, item_id=item.id)
+    return ToolCall(id=call_id, name=name, arguments=arguments, item_id=own_id(item.id))
 
 
 #: What a type of item is read by; other types are named as unplaced.
@@ -220,27 +211,6 @@ def _write_output(head: Head, answer: Answer, request: Request) -> list[Object]:
                 output.append(call_item(head, index, COMPLETED, block, request))
         content = None
     return output
-
-
-def read_failure(status: int, body: bytes) -> Failure:
-    """An error in any of the shapes that hosts of this dialect use. Never raises."""
-    failure = read_error(body)
-    if failure is not None:
-        return msgspec.structs.replace(failure, status=status)
-    told = body[:500].decode(errors="replace").strip()
-    return Failure(told or f"the upstream answered {status}", status=status)
-
-
-def read_error(body: bytes) -> Failure | None:
-    """The error that a body, or the data of an event, tells: its code, which says more, or its type."""
-    try:
-        error = _FAILURE.decode(body).error
-    except UNREADABLE:
-        error = None
-    if error is None or not error.message:
-        return find_failure(body)
-    named = (kind for kind in (error.code, error.type) if isinstance(kind, str) and kind)
-    return Failure(error.message, next(named, "server_error")[:100])
 
 
 def write_failure(failure: Failure) -> bytes:

@@ -22,7 +22,7 @@ from tokenweir.protocol.translate.form import (
     Turn,
 )
 from tokenweir.protocol.translate.reading import Reading, is_null, is_text
-from tokenweir.protocol.translate.responses_parts import read_content
+from tokenweir.protocol.translate.responses_parts import own_id, read_content
 from tokenweir.protocol.translate.responses_tools import LOCAL_SHELL, flat_name, read_tools
 
 
@@ -159,7 +159,7 @@ class Conversation:
                 text="".join(self._pieces(found.content, f"{path}.content")),
                 summary=tuple(summary),
                 encrypted=found.encrypted_content or None,
-                id=found.id,
+                id=own_id(found.id),
             )
         )
 
@@ -174,20 +174,26 @@ class Conversation:
     def _call(self, raw: msgspec.Raw, path: str) -> None:
         found = self._reading.struct(raw, _Call, path, **_DIRECT)
         name = flat_name(found.namespace, found.name)
-        self._assistant(ToolCall(id=found.call_id, name=name, arguments=found.arguments, item_id=found.id))
+        self._assistant(
+            ToolCall(id=found.call_id, name=name, arguments=found.arguments, item_id=own_id(found.id))
+        )
 
     def _custom_call(self, raw: msgspec.Raw, path: str) -> None:
         found = self._reading.struct(raw, _CustomCall, path, **_DIRECT)
         name = flat_name(found.namespace, found.name)
         self._assistant(
-            ToolCall(id=found.call_id, name=name, arguments=found.input, custom=True, item_id=found.id)
+            ToolCall(
+                id=found.call_id, name=name, arguments=found.input, custom=True, item_id=own_id(found.id)
+            )
         )
 
     def _shell_call(self, raw: msgspec.Raw, path: str) -> None:
         found = self._reading.struct(raw, _ShellCall, path)
         call_id = _call_id(found.call_id, found.id, path)
         arguments = bytes(found.action).decode()
-        self._assistant(ToolCall(id=call_id, name=LOCAL_SHELL.name, arguments=arguments, item_id=found.id))
+        self._assistant(
+            ToolCall(id=call_id, name=LOCAL_SHELL.name, arguments=arguments, item_id=own_id(found.id))
+        )
 
     def _result(self, raw: msgspec.Raw, path: str, *, custom: bool = False) -> None:
         found = self._reading.struct(raw, _Result, path, caller=_DIRECT["caller"])

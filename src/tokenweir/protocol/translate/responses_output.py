@@ -8,7 +8,7 @@ from tokenweir.protocol.translate.answer import Failure, Finish
 from tokenweir.protocol.translate.envelope import seal
 from tokenweir.protocol.translate.form import Reasoning, Refusal, Request, Text, Tool, ToolCall
 from tokenweir.protocol.translate.reading import is_null
-from tokenweir.protocol.translate.responses_parts import annotations_json
+from tokenweir.protocol.translate.responses_parts import annotations_json, made_up_id
 from tokenweir.protocol.translate.responses_request_in import ENCRYPTED
 from tokenweir.protocol.translate.responses_request_out import text_json
 from tokenweir.protocol.translate.responses_tools import LOCAL_SHELL, bare_name, choice_json, tool_json
@@ -41,7 +41,7 @@ class Head(msgspec.Struct, frozen=True):
 
     def item_id(self, prefix: str, index: int) -> str:
         """An id for an item of the output."""
-        return f"{prefix}_{self.id.removeprefix('resp_')}_{index}"
+        return made_up_id(prefix, self.id.removeprefix("resp_"), index)
 
 
 def response_json(head: Head, request: Request, status: str, output: list[Object]) -> Object:
@@ -146,8 +146,11 @@ def reasoning_item(item_id: str, reasoning: Reasoning, request: Request) -> Obje
     }
     if text:
         item["content"] = [{"type": "reasoning_text", "text": text}]
-    hidden = reasoning.signature is not None or text != reasoning.text
     encrypted = reasoning.encrypted
+    foreign = (
+        encrypted is not None and reasoning.id is None
+    )  # no item of this dialect: Anthropic's redacted thinking
+    hidden = foreign or reasoning.signature is not None or text != reasoning.text
     if hidden or (encrypted is None and ENCRYPTED in request.include):
         encrypted = seal(reasoning)
     return item if encrypted is None else item | {"encrypted_content": encrypted}

@@ -6,11 +6,14 @@ from collections.abc import Callable
 import msgspec
 
 from tokenweir.protocol.envelope import UNREADABLE
+from tokenweir.protocol.translate.citations import UrlCitation, citation_of, url_citation
 from tokenweir.protocol.translate.form import NULL, Audio, Document, Image, Refusal, Text
 from tokenweir.protocol.translate.reading import Reading, is_null, is_text
 
 ContentPart = Text | Image | Document | Audio | Refusal
 
+#: Stands in the ids of items that were made up here; no host knows them.
+_MADE_UP = "_weir_"
 _DATA = "data:"
 _BASE64 = ";base64,"
 
@@ -61,24 +64,14 @@ class _Audio(_Part, kw_only=True):
     input_audio: _Sound
 
 
-class _Annotation(msgspec.Struct):
-    type: str
-    url: str = ""
-    title: str = ""
-    start_index: int = 0
-    end_index: int = 0
-
-
-class _Citation(msgspec.Struct):
-    type: str
-    url: str = ""
-    title: str | None = None
+class _Passage(msgspec.Struct):
     document_title: str | None = None
     document_index: int = 0
 
 
-_ANNOTATIONS = msgspec.json.Decoder(list[_Annotation])
-_CITATIONS = msgspec.json.Decoder(list[_Citation])
+_PASSAGE = msgspec.json.Decoder(_Passage)
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_URL_CITATION = msgspec.json.Decoder(UrlCitation)
 
 
 def read_content(reading: Reading, raw: msgspec.Raw, path: str) -> tuple[ContentPart, ...]:
@@ -99,7 +92,7 @@ def _read_part(reading: Reading, raw: msgspec.Raw, path: str) -> ContentPart | N
 
 def _read_text(reading: Reading, raw: msgspec.Raw, path: str) -> Text:
     found = reading.struct(raw, _Text, path)
-    cited = read_annotations(found.annotations, found.text)
+    cited = read_annotations(found.annotations)
     if is_null(cited) and bytes(found.annotations) not in (b"null", b"[]"):
         reading.note(f"{path}.annotations")
     return Text(text=found.text, citations=cited, cache=_mark(reading, found, path))
@@ -162,6 +155,16 @@ _PARTS: dict[str, Callable[[Reading, msgspec.Raw, str], ContentPart]] = {
 }
 
 
+def made_up_id(prefix: str, answer_id: str, index: int) -> str:
+    """An id for item `index` of an answer whose host gives its items none."""
+    return f"{prefix}{_MADE_UP}{answer_id}_{index}"
+
+
+def own_id(item_id: str | None) -> str | None:
+    """An item's id where its host gave it."""
+    return None if item_id is None or _MADE_UP in item_id else item_id
+
+
 def split_data(url: str) -> tuple[str | None, str | None]:
     """Media type and base64 of a `data:` address; (None, None) for any other."""
     head, mark, data = url.partition(_BASE64)
@@ -170,47 +173,48 @@ def split_data(url: str) -> tuple[str | None, str | None]:
     return head.removeprefix(_DATA).partition(";")[0] or None, data
 
 
-def read_annotations(raw: msgspec.Raw, text: str) -> msgspec.Raw:
-    """Citations of web pages in Anthropic's shape, of a text's annotations; null where there are none."""
-    try:
-        found = _ANNOTATIONS.decode(raw)
-    except UNREADABLE:
-        return NULL
-    cited = [
-        {
-            "type": "web_search_result_location",
-            "url": annotation.url,
-            "title": annotation.title,
-            "cited_text": text[annotation.start_index : annotation.end_index],
-            "encrypted_index": "",
-        }
-        for annotation in found
-        if annotation.type == "url_citation"
-    ]
+def read_annotations(raw: msgspec.Raw) -> msgspec.Raw:
+    """Citations of addresses, as the form holds them, of a text's annotations; null where there are none."""
+    cited = [citation for item in _listed(raw) if (citation := _read_annotation(item)) is not None]
     return msgspec.Raw(msgspec.json.encode(cited)) if cited else NULL
+
+
+def _read_annotation(raw: msgspec.Raw) -> msgspec.Raw | None:
+    try:
+        if msgspec.json.decode(raw, type=_Kind).type != "url_citation":
+            return None
+        return citation_of(_URL_CITATION.decode(raw))
+    except UNREADABLE:
+        return None
+
+
+def _listed(raw: msgspec.Raw) -> list[msgspec.Raw]:
+    try:
+        return _LIST.decode(raw)
+    except UNREADABLE:
+        return []
 
 
 # --- the other way
 
 
 def annotations_json(citations: msgspec.Raw, text: str) -> list[dict[str, object]]:
-    """Citations as annotations of the whole text: Anthropic cites by the block, Responses by the character."""
-    if is_null(citations):
-        return []
+    """Citations as annotations, of the whole text where it is not said of what part."""
+    return [_annotation(citation, text) for citation in _listed(citations)]
+
+
+def _annotation(raw: msgspec.Raw, text: str) -> dict[str, object]:
+    cited = url_citation(raw)
+    if cited is not None:
+        start, end = cited.start_index or 0, len(text) if cited.end_index is None else cited.end_index
+        span = {"start_index": start, "end_index": end}
+        return {"type": "url_citation", "url": cited.url, "title": cited.title, **span}
     try:
-        found = _CITATIONS.decode(citations)
+        passage = _PASSAGE.decode(raw)
     except UNREADABLE:
-        return []
-    return [_annotation(citation, text) for citation in found]
-
-
-def _annotation(citation: _Citation, text: str) -> dict[str, object]:
-    if citation.url:
-        title = citation.title or ""
-        span = {"start_index": 0, "end_index": len(text)}
-        return {"type": "url_citation", "url": citation.url, "title": title, **span}
-    title = citation.document_title or citation.title or ""
-    return {"type": "file_citation", "file_id": "", "filename": title, "index": citation.document_index}
+        passage = _Passage()
+    title, index = passage.document_title or "", passage.document_index
+    return {"type": "file_citation", "file_id": "", "filename": title, "index": index}
 
 
 def image_json(image: Image) -> dict[str, object]:

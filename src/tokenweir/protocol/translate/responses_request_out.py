@@ -193,7 +193,7 @@ class _Writing:
         if reasoning.signature is not None:
             self.drop("thinking.signature")
         if reasoning.encrypted is None and not self._host.reasoning_text:
-            self.drop("thinking")
+            self.drop("reasoning")
             return []
         item: Item = {
             "type": "reasoning",
@@ -212,7 +212,7 @@ class _Writing:
 
     def result(self, result: ToolResult) -> Item:
         if result.failed:
-            self.drop("tool_result.failed")
+            self.drop("is_error")
         content: list[Item] = []
         for part in result.parts:
             if part.cache is not None:

@@ -31,6 +31,7 @@ from tokenweir.protocol.translate.answer import (
     Used,
 )
 from tokenweir.protocol.translate.envelope import unseal
+from tokenweir.protocol.translate.failures import find_failure
 from tokenweir.protocol.translate.form import NULL, Reasoning, Refusal, Text, ToolCall
 from tokenweir.protocol.translate.reading import is_null
 from tokenweir.protocol.translate.responses_answer import (
@@ -38,9 +39,8 @@ from tokenweir.protocol.translate.responses_answer import (
     OutputPart,
     ResponseBody,
     read_call,
-    read_error,
 )
-from tokenweir.protocol.translate.responses_parts import read_annotations
+from tokenweir.protocol.translate.responses_parts import own_id, read_annotations
 from tokenweir.protocol.usage_responses import read_responses_usage
 
 #: Items that the form has a place for.
@@ -148,7 +148,7 @@ class ResponsesStreamReader:
             found = _EVENT.decode(data)
         except UNREADABLE:
             if name == b"error":
-                self._fail(read_error(data) or Failure(data[:500].decode(errors="replace")))
+                self._fail(find_failure(data) or Failure(data[:500].decode(errors="replace")))
             else:
                 self._miss("event")
             return
@@ -156,7 +156,7 @@ class ResponsesStreamReader:
         if kind in ("error", "response.error") or (
             not kind.startswith("response.") and not is_null(found.error)
         ):
-            self._fail(read_error(data) or Failure("the upstream reported an error"))
+            self._fail(find_failure(data) or Failure("the upstream reported an error"))
             return
         read = self._READ.get(kind)
         if read is not None:
@@ -198,7 +198,7 @@ class ResponsesStreamReader:
         usage = read_responses_usage(self._response(found).usage)
         if usage is not None:
             self._tell(Used(usage))
-        self._fail(read_error(bytes(found.response)) or Failure("the upstream reported an error"))
+        self._fail(find_failure(bytes(found.response)) or Failure("the upstream reported an error"))
 
     def _fail(self, failure: Failure) -> None:
         self._tell(Failed(failure))
@@ -261,7 +261,7 @@ class ResponsesStreamReader:
         if item.type not in _KNOWN:
             self._miss(item.type or "item")
         elif item.type == "reasoning":
-            self._open((key, "reasoning", 0), Reasoning(id=item.id))
+            self._open((key, "reasoning", 0), Reasoning(id=own_id(item.id)))
         elif item.type in _CALLS:
             call = read_call(item)
             told = self._open((key, "call", 0), msgspec.structs.replace(call, arguments=""))
@@ -311,12 +311,12 @@ class ResponsesStreamReader:
             if whole.startswith(before):
                 self._more(told, whole[len(before) :], NULL if before else _listed(part.logprobs))
             if not told.cited:
-                self._cite(told, read_annotations(part.annotations, whole))
+                self._cite(told, read_annotations(part.annotations))
         self._close(told)
 
     def _whole_reasoning(self, place: _Place, item: OutputItem) -> None:
         sealed = unseal(item.encrypted_content or "")
-        told = self._open(place, Reasoning(id=item.id if sealed is None else sealed.id))
+        told = self._open(place, Reasoning(id=own_id(item.id) if sealed is None else sealed.id))
         if told.closed:
             return
         for number, part in enumerate(item.summary or ()):
@@ -365,7 +365,7 @@ class ResponsesStreamReader:
         told = self._open(self._text_place(found), Text(text=""))
         told.cited = True
         listed = msgspec.Raw(b"[" + bytes(found.annotation) + b"]")
-        self._cite(told, read_annotations(listed, told.text))
+        self._cite(told, read_annotations(listed))
 
     def _refusal_delta(self, found: _Event) -> None:
         self._more(self._open(self._text_place(found), Refusal(text="")), found.delta or "")
@@ -374,7 +374,7 @@ class ResponsesStreamReader:
         self._rest(self._open(self._text_place(found), Refusal(text="")), found.refusal)
 
     def _reasoning(self, found: _Event) -> _Told:
-        return self._open((self._item_key(found), "reasoning", 0), Reasoning(id=found.item_id))
+        return self._open((self._item_key(found), "reasoning", 0), Reasoning(id=own_id(found.item_id)))
 
     def _reasoning_delta(self, found: _Event) -> None:
         self._more(self._reasoning(found), found.delta or "")
