@@ -7,6 +7,9 @@ import msgspec
 import pytest
 from openai.types.responses import ResponseOutputMessage, ResponseReasoningItem
 
+from tests.unit.codex_request import CODEX
+from tokenweir.catalog.dialects import shipped_dialects
+from tokenweir.cli.targets import host_of
 from tokenweir.protocol.chat import BadRequest
 from tokenweir.protocol.translate.form import (
     Choice,
@@ -40,66 +43,6 @@ def write(request: Request, host: Host | None = None) -> tuple[dict[str, Any], t
 
 
 # --- requests of clients
-
-#: What Codex sends on the second turn of a task (openai/codex, `codex-rs/codex-api/src/common.rs`).
-CODEX = {
-    "model": "kimi-k2",
-    "instructions": "You are Codex.",
-    "input": [
-        {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "<permissions>"}]},
-        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Fix the test."}]},
-        {
-            "type": "reasoning",
-            "summary": [{"type": "summary_text", "text": "Look first"}],
-            "content": None,
-            "encrypted_content": "gAAAA",
-        },
-        {
-            "type": "message",
-            "role": "assistant",
-            "content": [{"type": "output_text", "text": "I look at it."}],
-        },
-        {"type": "function_call", "name": "shell", "arguments": '{"command":["ls"]}', "call_id": "shell:0"},
-        {"type": "custom_tool_call", "name": "apply_patch", "input": "*** Begin", "call_id": "c2", "status": "completed"},
-        {"type": "function_call", "namespace": "mcp__repl", "name": "js", "arguments": "{}", "call_id": "c3"},
-        {"type": "function_call_output", "call_id": "shell:0", "output": "a.py"},
-        {"type": "custom_tool_call_output", "call_id": "c2", "output": "Done"},
-        {
-            "type": "function_call_output",
-            "call_id": "c3",
-            "output": [
-                {"type": "input_text", "text": "2"},
-                {"type": "input_image", "image_url": "data:image/png;base64,iVBO", "detail": "auto"},
-            ],
-        },
-    ],
-    "tools": [
-        {"type": "function", "name": "shell", "description": "Runs", "strict": False, "parameters": {"type": "object"}},
-        {
-            "type": "custom",
-            "name": "apply_patch",
-            "description": "Edits",
-            "format": {"type": "grammar", "syntax": "lark", "definition": "start: x"},
-        },
-        {"type": "local_shell"},
-        {"type": "web_search", "external_web_access": False},
-        {
-            "type": "namespace",
-            "name": "mcp__repl",
-            "description": "",
-            "tools": [{"type": "function", "name": "js", "parameters": {"type": "object"}, "defer_loading": False}],
-        },
-    ],
-    "tool_choice": "auto",
-    "parallel_tool_calls": True,
-    "reasoning": {"effort": "medium", "summary": "auto"},
-    "store": False,
-    "stream": True,
-    "include": ["reasoning.encrypted_content"],
-    "prompt_cache_key": "0199-thread",
-    "text": {"verbosity": "low"},
-    "client_metadata": {"x-codex-installation-id": "1"},
-}  # fmt: skip
 
 
 def test_codex_is_read() -> None:
@@ -298,6 +241,34 @@ def test_reasoning_is_asked_for_encrypted_only_of_models_that_reason() -> None:
     host = Host(efforts=("low", "high"), rejects=frozenset({"reasoning.summary"}))
     body, dropped = write(Request(model="m", thinking=Thinking(effort="max", summary="auto")), host)
     assert (body["reasoning"], dropped) == ({"effort": "high"}, ("thinking.summary",))
+
+
+def test_what_a_host_does_not_take_while_it_thinks() -> None:
+    host = Host(
+        efforts=("low", "high"),
+        thinking_rejects=frozenset({"temperature"}),
+        takes=frozenset({"top_k"}),
+        always=msgspec.Raw(b'{"truncation":"auto","model":"x"}'),
+    )
+    sampling = Sampling(temperature=0.5, top_k=3, seed=4)
+    body, dropped = write(Request(model="m", sampling=sampling), host)
+    assert "temperature" not in body and set(dropped) == {"temperature", "seed"}
+    assert (body["top_k"], body["truncation"], body["model"]) == (3, "auto", "m")
+    body, dropped = write(Request(model="m", sampling=sampling, thinking=Thinking(on=False)), host)
+    assert (body["temperature"], body["reasoning"]) == (0.5, {"effort": "low"})
+    assert set(dropped) == {"seed", "thinking"}
+    assert write(Request(model="m", thinking=Thinking(on=False)))[0]["reasoning"] == {"effort": "none"}
+
+
+def test_what_openai_s_models_take_is_data() -> None:
+    host = host_of(shipped_dialects()["openai"].spoken()["responses"])
+    asked = Request(model="m", thinking=Thinking(effort="max"), sampling=Sampling(temperature=0.5))
+    body, dropped = write(asked, host.of("gpt-4o"))
+    assert "reasoning" not in body and body["include"] == [] and dropped == ("thinking",)
+    body, dropped = write(asked, host.of("o4-mini"))
+    assert (body["reasoning"], dropped) == ({"effort": "high"}, ("temperature",))
+    body, dropped = write(asked, host.of("gpt-5.2"))
+    assert (body["reasoning"], dropped) == ({"effort": "xhigh"}, ("temperature",))
 
 
 def test_the_most_output_of_a_host_holds() -> None:

@@ -54,6 +54,8 @@ _OWN = frozenset({"store", "include"})
 
 def write_request(request: Request, host: Host) -> Written:
     """The request for this host, and the names of what it cannot say."""
+    if request.thinking.on is not False:
+        host = msgspec.structs.replace(host, rejects=host.rejects | host.thinking_rejects)
     writing = _Writing(host)
     body: Item = {"model": request.model}
     instructions = [writing.said(text) for text in request.instructions]
@@ -72,6 +74,8 @@ def write_request(request: Request, host: Host) -> Written:
     body |= writing.rest(request)
     body["include"] = writing.include(request)
     body["store"] = False  # the conversation is the client's, and comes whole each time
+    if not is_null(host.always):
+        body = msgspec.json.decode(host.always, type=dict[str, object]) | body
     writing.reject(body)
     return Written(msgspec.json.encode(body), tuple(writing.dropped))
 
@@ -232,9 +236,11 @@ class _Writing:
 
     def sampling(self, request: Request) -> Item:
         asked = request.sampling
-        for name in ("top_k", "seed"):
-            if getattr(asked, name) is not None:
-                self.drop(name)
+        beyond = {
+            name: getattr(asked, name) for name in ("top_k", "seed") if getattr(asked, name) is not None
+        }
+        for name in beyond.keys() - self._host.takes:
+            self.drop(name)
         for name in ("presence_penalty", "frequency_penalty"):
             if getattr(asked, name):
                 self.drop(name)
@@ -242,7 +248,7 @@ class _Writing:
             self.drop("logit_bias")
         if request.stop:
             self.drop("stop")
-        said = {
+        said = {name: value for name, value in beyond.items() if name in self._host.takes} | {
             "temperature": asked.temperature,
             "top_p": asked.top_p,
             "top_logprobs": asked.top_logprobs,
@@ -260,17 +266,21 @@ class _Writing:
     def reasoning(self, request: Request) -> Item:
         asked = request.thinking
         written: Item = {}
-        if asked.on is False:
+        efforts = self._host.efforts
+        if asked.on is False and efforts and "none" not in efforts:  # a model that always thinks
+            self.drop("thinking")
+            written["effort"] = efforts[0]
+        elif asked.on is False:
             written["effort"] = "none"
         elif asked.effort is not None or asked.budget is not None:
             wanted = asked.effort or effort_of(asked.budget or 0)
-            effort = nearest_effort(wanted, self._host.efforts)
+            effort = nearest_effort(wanted, efforts)
             if effort is None:
                 self.drop("thinking.effort")
             else:
                 written["effort"] = effort
         elif asked.on:
-            written["effort"] = nearest_effort("medium", self._host.efforts)
+            written["effort"] = nearest_effort("medium", efforts)
         if asked.summary is not None:
             written["summary"] = asked.summary
         return {"reasoning": written} if written else {}
@@ -295,7 +305,8 @@ class _Writing:
         """Reasoning comes back encrypted where it is asked for: models that do not reason refuse to be asked."""
         asked = request.thinking
         thinks = asked.on or (asked.on is None and (asked.effort is not None or asked.budget is not None))
-        included = [ENCRYPTED] if thinks or ENCRYPTED in request.include else []
+        wanted = (thinks or ENCRYPTED in request.include) and "reasoning" not in self._host.rejects
+        included = [ENCRYPTED] if wanted else []
         return [*included, LOGPROBS] if request.sampling.logprobs else included
 
 
