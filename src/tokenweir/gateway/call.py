@@ -20,8 +20,9 @@ from tokenweir.protocol import problems
 from tokenweir.protocol.answers import prompt_text_bytes
 from tokenweir.protocol.chat import BadRequest, ChatRequest
 from tokenweir.protocol.exchange import Event, State, move
-from tokenweir.protocol.passage import Passage, Straight, Translated
+from tokenweir.protocol.passage import TRANSLATED, Passage, Straight, Translated
 from tokenweir.protocol.problems import Problem
+from tokenweir.protocol.translate.envelope import MARK
 from tokenweir.protocol.translate.form import Request as Form
 from tokenweir.protocol.translate.table import DIALECTS
 from tokenweir.protocol.wires import BY_PATH, WIRES
@@ -71,6 +72,7 @@ class Call:
         )
         self.request = ChatRequest(model="")
         self._form: Form | None = None  # the request in no dialect, where it has to be said anew
+        self._sealed = False
         self._interrupted = False
         self._granted: int | None = None  # tokens of output, where they have to be said upstream
         self._order: list[str] = []
@@ -134,7 +136,9 @@ class Call:
     def _reachable(self, served: Served) -> tuple[DeploymentConfig, ...]:
         """Deployments that this call can be told to; where there are none, the client is told why."""
         ways = [(d, self.plan.way(d, self.wire.name)) for d in served.deployments]
-        if all(way is not None and way.dialect == self.wire.name for _, way in ways):
+        # What was sealed here says nothing to a host: such a conversation is said anew also in its own dialect.
+        self._sealed = self.wire.name in TRANSLATED and MARK in self.body
+        if not self._sealed and all(way is not None and way.dialect == self.wire.name for _, way in ways):
             return served.deployments
         straight = tuple(d for d, way in ways if way is not None and way.dialect == self.wire.name)
         reachable = tuple(d for d, way in ways if way is not None)
@@ -202,7 +206,7 @@ class Call:
         attempt.start(b"%b%bcontent-length: %d\r\n\r\n" % (prefix, self.forwarded, len(body)), body)
 
     def _passage(self, way: Target) -> Passage:
-        if way.dialect == self.wire.name:
+        if way.dialect == self.wire.name and not (self._sealed and self._form):
             return Straight(self.wire, self.request, self.body)
         assert self._form is not None
         return Translated(self.wire, WIRES[way.dialect], way.host, self._form)

@@ -13,6 +13,8 @@ import msgspec
 from tokenweir.protocol.translate.form import Reasoning
 
 PREFIX = "weir1."
+#: Bytes in which a request shows that it brings back something sealed.
+MARK = b'"weir1.'
 
 
 class _Carried(msgspec.Struct, omit_defaults=True):
