@@ -103,4 +103,6 @@ def test_a_key_in_the_environment_brings_its_provider_with_models_and_prices(
     assert [(source.upstream, source.address) for source in resolved.sources] == [(upstream, address)]
     priced = [d for d in resolved.config.deployments if d.prices]
     assert len(priced) >= 0.8 * len(resolved.config.deployments) > 0
-    assert resolved.config.upstreams[0].headers == (("authorization", "Bearer sk-x"),)
+    own = ("x-api-key", "sk-x")  # Anthropic's way
+    expected = own if upstream == "anthropic" else ("authorization", "Bearer sk-x")
+    assert resolved.config.upstreams[0].headers == (expected,)
