@@ -79,7 +79,8 @@ def read_thinking(reading: Reading, members: ThinkingMembers) -> Thinking:
 def _read_switch(reading: Reading, raw: msgspec.Raw) -> Thinking:
     if is_null(raw):
         return Thinking()
-    found = reading.struct(raw, _Switch, "thinking")
+    # GLM's and Kimi's word for using the reasoning that is brought back, which is what is done anyway
+    found = reading.struct(raw, _Switch, "thinking", clear_thinking=b"false", keep=b'"all"')
     switch = _SWITCHES.get(found.type or "")
     if switch is None:
         reading.note("thinking.type")

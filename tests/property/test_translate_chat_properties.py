@@ -33,7 +33,10 @@ from forms import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from tokenweir.catalog.dialects import shipped_dialects
+from tokenweir.cli.targets import host_of
 from tokenweir.core.errors import WireError
 from tokenweir.protocol.chat import BadRequest
 from tokenweir.protocol.translate.answer import Answer, Ended, Event, Finish, fold, unfold
@@ -46,6 +49,7 @@ from tokenweir.protocol.translate.chat_stream_out import ChatStreamWriter
 from tokenweir.protocol.translate.failures import read_failure
 from tokenweir.protocol.translate.form import (
     NULL,
+    Output,
     Request,
     Role,
     Text,
@@ -148,6 +152,44 @@ def test_a_request_survives_being_written(request: Request) -> None:
     written = write_request(request, HOST)
     assert written.dropped == ()
     assert read_request(written.body) == request
+
+
+ANYTHING = st.one_of(
+    texts(), images(), documents(), AUDIOS, REFUSALS, reasonings(whole=True), tool_calls(custom=True),
+    tool_results(texts() | images() | documents() | AUDIOS, custom=st.booleans()),
+)  # fmt: skip
+HOSTS = [
+    host
+    for entry in shipped_dialects().values()
+    if entry.chat is not None
+    for base in [host_of(entry.chat)]
+    for host in (base, *(host for _, host in base.by_model))
+]
+
+
+@given(
+    st.lists(st.sampled_from(Role).flatmap(lambda role: turns(role, ANYTHING)), max_size=4),
+    st.sampled_from(HOSTS),
+    THINKING,
+    NONE | OUTPUTS,
+)
+def test_whatever_another_dialect_said_is_written_for_every_host(
+    said: list[Turn], host: Host, thinking: Thinking, output: Output | None
+) -> None:
+    request = Request(model="m", turns=tuple(said), thinking=thinking, output=output)
+    written = write_request(request, host)
+    again = read_request(written.body)
+    assert again.unplaced == ()
+    assert len(written.dropped) == len(set(written.dropped))
+    told = written.body.decode()
+    for part in (part for turn in said for part in turn.parts):
+        if isinstance(part, Text | ToolCall) and turn_of(said, part) is not Role.SYSTEM:
+            words = part.text if isinstance(part, Text) else part.id
+            assert msgspec.json.encode(words)[1:-1].decode() in told or "tool_call" in written.dropped
+
+
+def turn_of(said: list[Turn], part: object) -> Role:
+    return next(turn.role for turn in said if any(part is one for one in turn.parts))
 
 
 @given(st.binary(max_size=200))
@@ -316,3 +358,19 @@ def test_arbitrary_streams_crash_nothing_and_are_told_in_order(
     events = streamed(stream, places)
     assert fold(events) == fold(streamed(stream, []))
     assert ChatStreamWriter(CLIENT).write(events) == ChatStreamWriter(CLIENT).write(streamed(stream, []))
+
+
+#: The SDK's types of chunks know no calls of tools that take free text, which OpenAI's chunks have.
+TYPED = texts(cache=NONE) | reasonings(whole=True) | REFUSALS | tool_calls()
+
+
+@given(answers(TYPED, max_blocks=5))
+def test_whatever_another_dialect_answered_is_told(answer: Answer) -> None:
+    ChatCompletion.model_validate_json(write_answer(answer, CLIENT))
+    stream = ChatStreamWriter(CLIENT).write(unfold(answer))
+    *chunks, last, rest = stream.split(b"\n\n")
+    assert (last, rest) == (b"data: [DONE]", b"")
+    told = [ChatCompletionChunk.model_validate_json(chunk.removeprefix(b"data: ")) for chunk in chunks]
+    text = "".join(block.text for block in answer.blocks if isinstance(block, Text))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in told if chunk.choices) == text
+    assert [chunk.choices[0].finish_reason for chunk in told if chunk.choices].count(None) == len(told) - 2
