@@ -313,7 +313,7 @@ def test_any_bytes_are_an_answer_or_none(body: bytes) -> None:
     assert RESPONSES.read_failure(500, body).status == 500
 
 
-@given(forms.WORDS, forms.NAME)
+@given(forms.WORDS, forms.NAME.filter(lambda kind: not kind.isdigit()))
 def test_a_failure_reads_as_it_was_written(message: str, kind: str) -> None:
     failure = Failure(message, f"of_{kind}", 400)
     assert RESPONSES.read_failure(400, RESPONSES.write_failure(failure)) == failure

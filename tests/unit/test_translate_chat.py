@@ -399,7 +399,7 @@ def test_an_error_in_place_of_an_answer(body: bytes, said: str) -> None:
         (400, b'{"object":"error","message":"bad","type":"BadRequestError","code":400}', "bad", "BadRequestError"),
         (422, b'{"detail":[{"loc":["body"],"msg":"field required","type":"missing"}]}', "field required", "invalid_request_error"),
         (404, b'{"error":"model not found, try pulling it first"}', "model not found, try pulling it first", "not_found"),
-        (429, b'{"error":{"code":"1302","message":"slow down"}}', "slow down", "rate_limit_exceeded"),
+        (429, b'{"error":{"code":"1302","message":"slow down"}}', "slow down", "1302"),
         (502, b"<html>Bad Gateway</html>", "<html>Bad Gateway</html>", "server_error"),
         (503, b"", "the upstream answered 503", "overloaded"),
     ],
@@ -524,7 +524,7 @@ def test_a_stream_is_whole_if_it_says_so_in_any_way(chunks: list[object], done: 
     [
         (b'data: {"error":{"message":"overloaded","code":"overloaded"}}\n\n', Failure("overloaded", "overloaded")),
         (b'event: error\ndata: {"message":"gone","code":500}\n\n', Failure("gone", "server_error")),
-        (b'data: {"base_resp":{"status_code":1002,"status_msg":"rate limit"}}\n\n', Failure("rate limit", "server_error")),
+        (b'data: {"base_resp":{"status_code":1002,"status_msg":"rate limit"}}\n\n', Failure("rate limit", "1002")),
         (b"event: error\ndata: out of memory\n\n", Failure("out of memory")),
         (b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"error"}]}\n\n',
          Failure("the upstream gave up: error", "error")),

@@ -21,7 +21,9 @@ _OF_STATUS = {
     429: "rate_limit_exceeded",
     503: "overloaded",
 }
-_NO_KIND = (None, "", "error", "<nil>", "None")
+_NO_KIND = ("", "error", "<nil>")
+#: From here on a number is a vendor's own code ("1302" of Zhipu); below, it repeats the status of HTTP.
+_OWN_CODES = 1000
 
 
 class _Error(msgspec.Struct):
@@ -65,13 +67,15 @@ def find_failure(body: bytes, status: int | None = None) -> Failure | None:
         found = _BODY.decode(body)
     except UNREADABLE:
         return None
-    error = _read_as(_Error, found.error) or _Error()
-    base = _read_as(_BaseResp, found.base_resp) or _BaseResp()
-    invalid = _read_as(list[_Invalid], found.detail) or []
+    error = read_as(_Error, found.error) or _Error()
+    base = read_as(_BaseResp, found.base_resp) or _BaseResp()
+    if base.status_code == 0:  # that all is well
+        base = _BaseResp()
+    invalid = read_as(list[_Invalid], found.detail) or []
     texts = (
         error.message,
-        _read_as(str, found.error),
-        _read_as(str, found.detail),
+        read_as(str, found.error),
+        read_as(str, found.detail),
         "; ".join(item.msg for item in invalid),
         found.message,
         found.msg,
@@ -80,9 +84,16 @@ def find_failure(body: bytes, status: int | None = None) -> Failure | None:
     message = next((text for text in texts if isinstance(text, str) and text), None)
     if message is None:
         return None
-    kinds = (error.code, error.type, found.code, found.type)
-    words = (kind for kind in kinds if isinstance(kind, str) and kind not in _NO_KIND and not kind.isdigit())
-    return Failure(message, next(words, kind_of(status))[:_MOST_KIND_CHARACTERS], status)
+    return Failure(message, _kind(error, found, base, kind_of(status)), status)
+
+
+def _kind(error: _Error, body: _Body, base: _BaseResp, otherwise: str) -> str:
+    """Its code, which says more, or its type, or a vendor's number."""
+    said = (error.code, error.type, body.code, None if body.type == "error" else body.type, base.status_code)
+    words = [word for word in said if isinstance(word, str) and word not in _NO_KIND and not word.isdigit()]
+    numbers = [str(number) for number in said if isinstance(number, int | str) and str(number).isdigit()]
+    own = [number for number in numbers if int(number) >= _OWN_CODES]
+    return next(iter([*words, *own]), otherwise)[:_MOST_KIND_CHARACTERS]
 
 
 def kind_of(status: int | None) -> str:
@@ -94,7 +105,8 @@ def kind_of(status: int | None) -> str:
 R = TypeVar("R")
 
 
-def _read_as(kind: type[R], raw: msgspec.Raw) -> R | None:
+def read_as(kind: type[R], raw: msgspec.Raw) -> R | None:
+    """A part that is optional, or None where it is not of that shape."""
     try:
         return msgspec.json.decode(raw, type=kind)
     except UNREADABLE:

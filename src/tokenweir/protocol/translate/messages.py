@@ -1,9 +1,9 @@
 """Anthropic Messages: how it is read and written."""
 
 from tokenweir.protocol.translate.dialects import Dialect
+from tokenweir.protocol.translate.failures import read_failure
 from tokenweir.protocol.translate.messages_answer import (
     read_answer,
-    read_failure,
     write_answer,
     write_failure,
 )

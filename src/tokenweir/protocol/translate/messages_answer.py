@@ -1,7 +1,6 @@
 """Whole answers and errors of Anthropic Messages, read and written."""
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import msgspec
 
@@ -10,6 +9,7 @@ from tokenweir.core.usage import Usage
 from tokenweir.protocol.envelope import UNREADABLE
 from tokenweir.protocol.messages_errors import ERROR_TYPES, error_type
 from tokenweir.protocol.translate.answer import Answer, Block, Failure, Finish
+from tokenweir.protocol.translate.failures import read_as
 from tokenweir.protocol.translate.form import NULL, Reasoning, Refusal, Request, Text, ToolCall
 from tokenweir.protocol.translate.messages_reasoning import client_signature, is_redacted, visible_text
 from tokenweir.protocol.translate.reading import is_null
@@ -197,56 +197,6 @@ def write_reasoning(block: Reasoning) -> dict[str, object] | None:
     return {"type": "redacted_thinking", "data": block.encrypted if is_redacted(block) else signature}
 
 
-class _Error(msgspec.Struct):
-    message: str | None = None
-    type: str | None = None
-    code: object = None
-
-
-class _BaseResp(msgspec.Struct):
-    status_code: object = None
-    status_msg: str | None = None
-
-
-class _Failure(msgspec.Struct):
-    error: msgspec.Raw = NULL
-    base_resp: msgspec.Raw = NULL  # MiniMax
-    message: str | None = None
-    msg: str | None = None
-    detail: msgspec.Raw = NULL  # FastAPI, under vLLM and SGLang
-    code: object = None
-
-
-_FAILURE = msgspec.json.Decoder(_Failure)
-
-
-def read_failure(status: int, body: bytes) -> Failure:
-    """An error in any of the shapes that hosts of this dialect use. Never raises."""
-    return find_failure(body, status) or Failure(
-        _plain(body) or f"the upstream answered {status}", status=status
-    )
-
-
-def find_failure(body: bytes, status: int | None = None) -> Failure | None:
-    """The error that a body, or the data of an event, tells; None where it tells none that can be read."""
-    try:
-        found = _FAILURE.decode(body)
-    except UNREADABLE:
-        return None
-    error = read_as(_Error, found.error) or _Error()
-    base = read_as(_BaseResp, found.base_resp)
-    if base is None or base.status_code == 0:  # that all is well
-        base = _BaseResp()
-    text = read_as(str, found.error) or read_as(str, found.detail)
-    message = error.message or text or found.message or found.msg or base.status_msg
-    if not message:
-        return None
-    kind = error.type or error.code or found.code or base.status_code
-    if kind is None or kind in ("error", "<nil>"):
-        kind = "server_error" if status is None else error_type(status)
-    return Failure(message, str(kind)[:100], status)
-
-
 def write_failure(failure: Failure) -> bytes:
     """The body of an error, in Anthropic's shape."""
     return msgspec.json.encode(failure_object(failure))
@@ -257,19 +207,3 @@ def failure_object(failure: Failure) -> dict[str, object]:
     kind = ERROR_TYPES.get(failure.kind) or error_type(failure.status or 500)
     details = None if kind == failure.kind else {"error_code": failure.kind}
     return {"type": "error", "error": {"type": kind, "message": failure.message, "details": details}}
-
-
-R = TypeVar("R")
-
-
-def read_as(kind: type[R], raw: msgspec.Raw) -> R | None:
-    """A part of an answer that is optional, or None where it is not of that shape."""
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except UNREADABLE:
-        return None
-
-
-def _plain(body: bytes) -> str:
-    """An error that is no JSON: a proxy's page, a line of text."""
-    return body[:500].decode(errors="replace").strip()

@@ -29,13 +29,12 @@ from tokenweir.protocol.translate.answer import (
     Unplaced,
     Used,
 )
+from tokenweir.protocol.translate.failures import find_failure, read_as
 from tokenweir.protocol.translate.form import NULL, Reasoning, Refusal, Text, ToolCall
 from tokenweir.protocol.translate.messages_answer import (
     FINISHES,
     AnswerBlock,
-    find_failure,
     read_arguments,
-    read_as,
     read_explanation,
 )
 from tokenweir.protocol.translate.reading import is_null
