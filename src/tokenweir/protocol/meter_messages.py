@@ -44,6 +44,7 @@ class _Event(msgspec.Struct):
     delta: msgspec.Raw = _NULL
     content_block: msgspec.Raw = _NULL
     usage: msgspec.Raw = _NULL
+    error: msgspec.Raw = _NULL
 
 
 _EVENT = msgspec.json.Decoder(_Event)
@@ -116,6 +117,9 @@ class MessagesStreamMeter:
         if found is None:
             return
         kind = found.type if isinstance(found.type, str) else name.decode("latin-1")
+        if kind == "error" or bytes(found.error) != b"null":
+            self.error = "the upstream reported an error"
+            return
         match kind:
             case "content_block_delta":
                 self._delta(_read_as(_DELTA, found.delta) or _Delta(), event)
@@ -134,7 +138,7 @@ class MessagesStreamMeter:
                 pass
             case _:
                 bare = _read_as(_FAILURE, data)
-                if kind == "error" or (bare is not None and bare.failed(empty=True)):
+                if bare is not None and bare.failed(empty=True):
                     self.error = "the upstream reported an error"
         self._usage.take(found.usage)
 

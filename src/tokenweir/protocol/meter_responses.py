@@ -9,7 +9,7 @@ import re
 import msgspec
 
 from tokenweir.core.usage import Usage
-from tokenweir.protocol.answers import stream_usage
+from tokenweir.protocol.answers import stream_usage, text_bytes
 from tokenweir.protocol.envelope import UNREADABLE
 from tokenweir.protocol.plain_events import delta_tokens
 from tokenweir.protocol.problems import Problem
@@ -75,6 +75,7 @@ class ResponsesStreamMeter:
         self._held = b""
         self._ended = False
         self._counted_before = 0  # when the last item was whole
+        self._counted_at_start = 0  # of this one, with its name
         self._last = b""  # the event before, which knows its number
         self._head: dict[str, object] = {"id": "resp_", "created_at": 0}
         self.usage: Usage | None = None
@@ -158,6 +159,8 @@ class ResponsesStreamMeter:
             self._final(kind, data)
         elif kind in _STARTS and not self.model:
             self._response(data)
+        elif kind == b"response.output_item.added":
+            self._item_begins(data)
         elif kind == b"response.output_item.done":
             self._item(data)
 
@@ -191,15 +194,26 @@ class ResponsesStreamMeter:
         elif self.usage is None and not self.counted:  # all of it was told at once
             self.counted += delta_tokens(output_bytes(found.output))
 
+    def _item_begins(self, data: bytes) -> None:
+        """A call is named before its arguments come."""
+        self._counted_before = self.counted
+        self.counted += delta_tokens(text_bytes(_item_of(data).get("name")))
+        self._counted_at_start = self.counted
+
     def _item(self, data: bytes) -> None:
         """An item of which nothing was told in pieces: some hosts send calls of tools so."""
-        if self.counted == self._counted_before:
-            try:
-                item = _EVENT.decode(data).item
-            except UNREADABLE:
-                return
-            self.counted += delta_tokens(output_bytes(msgspec.json.encode([item])))
-        self._counted_before = self.counted
+        if self.counted == self._counted_at_start:
+            said = output_bytes(msgspec.json.encode([_item_of(data)]))
+            self.counted = self._counted_before + delta_tokens(said)
+        self._counted_before = self._counted_at_start = self.counted
+
+
+def _item_of(data: bytes) -> dict[str, object]:
+    try:
+        item = _EVENT.decode(data).item
+    except UNREADABLE:
+        return {}
+    return item if isinstance(item, dict) else {}
 
 
 def _quick_kind(event: bytes) -> bytes:

@@ -33,6 +33,7 @@ from tokenweir.protocol.translate.responses_answer import read_logprobs
 from tokenweir.protocol.translate.responses_output import (
     COMPLETED,
     IN_PROGRESS,
+    INCOMPLETE,
     Head,
     Object,
     call_item,
@@ -97,6 +98,7 @@ class ResponsesStreamWriter:
         self._message: _Message | None = None
         self._next = 0  # index of the next item
         self._output: dict[int, Object] = {}  # items that are whole
+        self._item_status = COMPLETED  # of items that end now
         self._finished: Finished | None = None
         self._usage: Usage | None = None
 
@@ -164,7 +166,11 @@ class ResponsesStreamWriter:
 
     def _fail(self, failure: Failure) -> None:
         self._start(self._head)
+        self._item_status = INCOMPLETE
+        told, number = len(self._out), self._number
         self._close_all()
+        del self._out[told:]  # clients run a call that is said to be done: what was cut off never is
+        self._number = number
         response = self._response(COMPLETED) | ended(None, self._usage) | failed(failure)
         self._tell("response.failed", response=response)
         self._over = True
@@ -234,7 +240,7 @@ class ResponsesStreamWriter:
         """Tell it whole, when it is: a part of it may still be open beside what came after it."""
         if not message.over or message.open:
             return
-        item = message_item(message.item_id, COMPLETED, message.content)
+        item = message_item(message.item_id, self._item_status, message.content)
         self._done(message.output_index, item)
 
     def _done(self, output_index: int, item: Object) -> None:
@@ -351,7 +357,7 @@ class ResponsesStreamWriter:
         self._tell_message(message)
 
     def _close_call(self, wire: _Wire, block: ToolCall) -> None:
-        item = self._call(wire, block, COMPLETED)
+        item = self._call(wire, block, self._item_status)
         if self._is_late(block):
             self._tell("response.output_item.added", output_index=wire.output_index, item=item)
         elif item["type"] == "custom_tool_call":

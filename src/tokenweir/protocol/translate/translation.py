@@ -14,13 +14,14 @@ from tokenweir.protocol.translate.answer import (
     Failed,
     Failure,
     Finished,
+    Opened,
     Started,
     SummaryDelta,
     Unplaced,
     Used,
 )
 from tokenweir.protocol.translate.dialects import Dialect
-from tokenweir.protocol.translate.form import Request, Written
+from tokenweir.protocol.translate.form import Request, ToolCall, Written
 from tokenweir.protocol.translate.host import Host
 
 
@@ -104,7 +105,7 @@ class TranslatedStream:
             match event:
                 case Started(model=model):
                     self.model = model[:200]
-                case Delta(text=text) | SummaryDelta(text=text):
+                case Delta(text=text) | SummaryDelta(text=text) | Opened(block=ToolCall(name=text)):
                     self.counted += delta_tokens(len(text.encode("utf-8", "surrogatepass")))
                 case Used(usage=usage):
                     self.usage = usage
