@@ -90,7 +90,8 @@ def test_a_rewrite_changes_only_what_it_must(
     if most is not None:
         expected["max_tokens"] = most
     assert changed == expected
-    assert rewrite_chat(body, request, model="a", ask_usage=False, max_output=None) is body or b"\\u" in body
+    escaped = b"\\" in msgspec.json.encode(list(extra))  # a name that is spelled so is written anew
+    assert escaped or rewrite_chat(body, request, model="a", ask_usage=False, max_output=None) is body
 
 
 def test_a_name_that_stands_twice_goes_upstream_as_it_was_read() -> None:

@@ -7,7 +7,7 @@ of integers and is exact.
 import msgspec
 
 
-class Rates(msgspec.Struct, frozen=True, omit_defaults=True):
+class Rates(msgspec.Struct, frozen=True, omit_defaults=True, cache_hash=True):
     """Pico per token of each class. A class of None is priced as the class it specialises (see `of`)."""
 
     input: int
@@ -34,7 +34,7 @@ class DayWindow(msgspec.Struct, frozen=True):
     brackets: tuple[Bracket, ...]
 
 
-class Price(msgspec.Struct, frozen=True, omit_defaults=True):
+class Price(msgspec.Struct, frozen=True, omit_defaults=True, cache_hash=True):
     """What one deployment costs from `valid_from_us` on, until a later price of the same deployment.
 
     `ref` says where the price comes from. `brackets` is sorted by `above` and begins at 0. `windows` are
@@ -51,7 +51,7 @@ class Price(msgspec.Struct, frozen=True, omit_defaults=True):
     priced_at: str = "start"
 
 
-class AppliedPrice(msgspec.Struct, frozen=True):
+class AppliedPrice(msgspec.Struct, frozen=True, cache_hash=True):
     """The rates that one attempt was priced at: what a ledger entry refers to."""
 
     ref: str

@@ -284,7 +284,7 @@ class Call:
         lines = self._dropped_line(attempt) + attempt.lines
         self._settle(
             Event.ENDED,
-            answer.settled(self.prompt_bytes),
+            answer.usage or answer.settled(self.prompt_bytes),
             Outcome.OK,
             attempt.told_dropped(),
             lambda: self._answer(200, lines, whole),

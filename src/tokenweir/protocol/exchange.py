@@ -16,6 +16,8 @@ class State(Enum):
     SETTLING = "settling"  # the last entry is on its way to disk; the last bytes are held back
     DONE = "done"
 
+    __hash__ = object.__hash__  # an Enum's own is written in Python, and every move looks two of them up
+
 
 class Event(Enum):
     """What can happen to a call."""
@@ -31,6 +33,8 @@ class Event(Enum):
     EXHAUSTED = "no deployment left"
     CANCELLED = "cancelled"  # the client is gone, or the gateway stops
     DURABLE = "settled"
+
+    __hash__ = object.__hash__
 
 
 class IllegalMoveError(TokenweirError):

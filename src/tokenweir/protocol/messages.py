@@ -1,5 +1,7 @@
 """Requests and whole answers of the messages dialect: as little is read as metering needs, as little changed as must be."""
 
+import re
+
 import msgspec
 
 from tokenweir.protocol.answers import ChatAnswer, text_bytes
@@ -7,8 +9,7 @@ from tokenweir.protocol.chat import BadRequest, ChatRequest, decode, repeats
 from tokenweir.protocol.envelope import UNREADABLE, Envelope
 from tokenweir.protocol.usage_messages import read_messages_usage
 
-_MEDIA = (b'"image"', b'"document"')
-_METERED_NAMES = (b'"model"', b'"stream"', b'"max_tokens"')
+_MEDIA = re.compile(rb'"(?:image|document)"')
 
 
 class _Body(msgspec.Struct):
@@ -27,7 +28,7 @@ def parse_messages(body: bytes) -> ChatRequest:
     found = decode(body, _DECODER)
     if not found.model:
         raise BadRequest("`model` is empty.", "model")
-    if not bytes(found.messages).startswith(b"["):
+    if memoryview(found.messages)[0] != ord("["):
         raise BadRequest("`messages` must be a list.", "messages", 422)
     # None at all is for hosts that do not ask for it; 0 fills the cache and says nothing.
     if found.max_tokens is not None and not 0 <= found.max_tokens <= 2**31:
@@ -37,7 +38,7 @@ def parse_messages(body: bytes) -> ChatRequest:
         stream=bool(found.stream),
         include_usage=True,
         max_output=found.max_tokens,
-        has_media=any(mark in body for mark in _MEDIA),
+        has_media=_MEDIA.search(body) is not None,
     )
 
 
@@ -49,7 +50,7 @@ def rewrite_messages(
     Every other member keeps its bytes. A name that stands twice is written once, as it was read: what the upstream
     serves must be what was metered.
     """
-    if model == request.model and max_output is None and not repeats(body, _METERED_NAMES):
+    if model == request.model and max_output is None and not repeats(body):
         return body
     members = _MEMBERS.decode(body)
     members["model"] = msgspec.Raw(msgspec.json.encode(model))

@@ -3,6 +3,8 @@
 Completions are metered as chat is: their chunks, their usage and their tail have the same shapes.
 """
 
+import re
+
 import msgspec
 
 from tokenweir.core.usage import Usage
@@ -12,7 +14,7 @@ from tokenweir.protocol.envelope import UNREADABLE, Envelope
 from tokenweir.protocol.usage import count, member, read_usage
 
 _NULL = msgspec.Raw(b"null")
-_MEDIA = (b'"image"', b'"image_url"', b'"url"')
+_MEDIA = re.compile(rb'"(?:image|image_url|url)"')
 
 
 class _StreamOptions(msgspec.Struct):
@@ -80,7 +82,7 @@ def parse_rerank(body: bytes) -> ChatRequest:
         raise BadRequest("`model` is empty.", "model")
     if not bytes(found.documents).startswith(b"["):
         raise BadRequest("`documents` must be a list.", "documents", 422)
-    return ChatRequest(model=found.model, max_output=0, has_media=any(mark in body for mark in _MEDIA))
+    return ChatRequest(model=found.model, max_output=0, has_media=_MEDIA.search(body) is not None)
 
 
 def rewrite_rerank(

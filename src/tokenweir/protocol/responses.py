@@ -1,5 +1,7 @@
 """Requests and whole answers of OpenAI Responses: as little is read as metering needs, as little changed as must be."""
 
+import re
+
 import msgspec
 
 from tokenweir.protocol.answers import ChatAnswer, text_bytes
@@ -7,8 +9,7 @@ from tokenweir.protocol.chat import BadRequest, ChatRequest, decode, repeats
 from tokenweir.protocol.envelope import UNREADABLE, Envelope
 from tokenweir.protocol.usage_responses import read_responses_usage
 
-_MEDIA = (b'"input_image"', b'"input_file"', b'"input_audio"')
-_METERED_NAMES = (b'"model"', b'"stream"', b'"max_output_tokens"', b'"previous_response_id"', b'"background"')
+_MEDIA = re.compile(rb'"(?:input_image|input_file|input_audio)"')
 #: Members of items in which the model's own words stand.
 _SAID = ("name", "arguments", "input", "content", "summary")
 
@@ -48,7 +49,7 @@ def parse_responses(body: bytes) -> ResponsesRequest:
         stream=bool(found.stream),
         include_usage=True,
         max_output=found.max_output_tokens,
-        has_media=any(mark in body for mark in _MEDIA),
+        has_media=_MEDIA.search(body) is not None,
         previous_response_id=found.previous_response_id or None,
         store=found.store is not False,
     )
@@ -62,7 +63,7 @@ def rewrite_responses(
     Every other member keeps its bytes. A name that stands twice is written once, as it was read: what the upstream
     serves must be what was metered.
     """
-    if model == request.model and max_output is None and not repeats(body, _METERED_NAMES):
+    if model == request.model and max_output is None and not repeats(body):
         return body
     members = _MEMBERS.decode(body)
     members["model"] = msgspec.Raw(msgspec.json.encode(model))

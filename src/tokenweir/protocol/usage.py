@@ -83,4 +83,7 @@ def member(value: object, name: str) -> object:
 
 def first_count(*values: object) -> int:
     """The first usable count; 0 where there is none."""
-    return next((count for count in map(count, values) if count is not None), 0)
+    for value in values:
+        if value is not None and (found := count(value)) is not None:
+            return found
+    return 0
