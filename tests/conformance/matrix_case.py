@@ -135,13 +135,24 @@ class Cell(NamedTuple):
     def status(self) -> int:
         """That the client gets. An error behind 200 passes as it is where both sides speak one dialect."""
         script = self.script
-        if script.status == 200 and (self.straight or self.way == "streamed"):
+        if script.status == 200 and (self.way == "streamed" or (self.straight and script.end == "whole")):
             return 200
         return self.right.status
 
     @property
     def dropped(self) -> tuple[str, ...]:
         return self.scenario.toml.dropped.get(f"{self.client}-to-{self.upstream}", ())
+
+    @property
+    def right_request(self) -> object:
+        """What must go upstream."""
+        if self.straight:
+            return json.loads(self.request) | {"model": UPSTREAM_MODEL}
+        wanted = json.loads(self.sent_file.read_bytes())
+        if self.way == "streamed":
+            wanted |= {"stream": True}
+            wanted |= {"stream_options": {"include_usage": True}} if self.upstream == "chat" else {}
+        return wanted
 
     @property
     def sent_file(self) -> Path:
@@ -151,11 +162,13 @@ class Cell(NamedTuple):
     def client_file(self) -> Path:
         return self.scenario.directory / f"client.{self.client}-from-{self.upstream}.{_SUFFIXES[self.way]}"
 
-    def usage(self) -> Usage:
-        """The one right usage. An input that nobody reported follows from the size of the request."""
+    def usage(self, model: str = "") -> Usage:
+        """The one right usage. An input that nobody reported follows from the size of the request, which names `model`."""
         counts = dict(self.right.usage_from.get(self.upstream, self.right.usage))
         if counts and self.right.provenance in (Provenance.COUNTED, Provenance.ESTIMATED):
-            counts.setdefault("input", bytes_to_tokens(prompt_text_bytes(self.request)))
+            size = prompt_text_bytes(self.request)
+            size += len(model) - len(self.scenario.name) if model else 0
+            counts.setdefault("input", bytes_to_tokens(size))
         return Usage(**counts, provenance=self.right.provenance)
 
     def cost(self) -> tuple[int, str]:

@@ -1,12 +1,13 @@
-"""An upstream on loopback that plays the conformance cases: /CASE/ATTEMPT/… is answered by that attempt's script."""
+"""An upstream on loopback that plays scripts: /NAME/ATTEMPT/… is answered by the script of that attempt."""
 
 import contextlib
 import gzip
 import socket
 import threading
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
-from wire_case import Case, Script, on_the_wire
+from wire_case import Script, on_the_wire
 
 PATIENCE_S = 20.0
 
@@ -14,8 +15,8 @@ PATIENCE_S = 20.0
 class ScriptedUpstream:
     """Threads, one for each connection; `seen` and `closed` say what came of each attempt."""
 
-    def __init__(self, cases: dict[str, Case]) -> None:
-        self._cases = cases
+    def __init__(self, scripts: Mapping[str, Sequence[Script]]) -> None:
+        self._scripts = scripts
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self._listening.getsockname()[1]
         self.seen: dict[tuple[str, int], list[bytes]] = defaultdict(list)  # bodies of requests
@@ -23,7 +24,7 @@ class ScriptedUpstream:
         self.hung_up: dict[str, threading.Event] = defaultdict(
             threading.Event
         )  # the gateway closed a held answer
-        for name in cases:
+        for name in scripts:
             self.arrived[name], self.hung_up[name] = threading.Event(), threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -59,7 +60,7 @@ class ScriptedUpstream:
                 _, name, attempt, _ = head.split(b" ")[1].decode().split("/", 3)
                 self.seen[name, int(attempt)].append(body)
                 self.arrived[name].set()
-                if not self._play(connection, name, self._cases[name].upstream[int(attempt) - 1]):
+                if not self._play(connection, name, self._scripts[name][int(attempt) - 1]):
                     return
 
     def _play(self, connection: socket.socket, name: str, script: Script) -> bool:

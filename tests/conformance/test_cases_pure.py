@@ -5,8 +5,7 @@ from wire_case import ALL, ERROR_EVENT, Case, Script
 
 from tokenweir.catalog.pricing import cost, price_call
 from tokenweir.core.usage import Provenance
-from tokenweir.protocol.answers import broken_usage, prompt_text_bytes, read_chat_answer
-from tokenweir.protocol.meter import ChatStreamMeter
+from tokenweir.protocol.answers import broken_usage, prompt_text_bytes
 
 ANSWERED = [
     pytest.param(case, number, id=f"{case.name}-{number + 1}")
@@ -33,14 +32,14 @@ def test_one_right_reading(case: Case, number: int) -> None:
     prompt_bytes = prompt_text_bytes(case.request)
     if not script.streamed:
         if script.end == "whole":
-            usage = read_chat_answer(script.body).settled(prompt_bytes)
+            usage = case.wire.read_answer(script.body).settled(prompt_bytes)
         else:
             usage = broken_usage(prompt_bytes, script.status, len(script.body))
         assert usage == expected or case.toml.client.hangs_up
         return
     outcome = case.toml.attempt[number].outcome
     for pieces in cuts(script):
-        meter = ChatStreamMeter(forward_usage=case.include_usage)
+        meter = case.wire.meter(case.wire.parse(case.request))
         passed = b"".join([meter.feed(piece) for piece in pieces])
         assert meter.settled(prompt_bytes) == expected, pieces
         if script.end == "whole":

@@ -10,6 +10,7 @@ import msgspec
 from tokenweir.catalog.price import Bracket, Price, Rates
 from tokenweir.core.money import parse_amount, pico_per_token
 from tokenweir.core.usage import TOKEN_CLASSES, Provenance, Usage
+from tokenweir.protocol.wires import BY_PATH, Wire
 
 CASES = Path(__file__).resolve().parent / "cases"
 #: Stands in a `client.txt` for an event of the gateway's own, whose words may change.
@@ -75,8 +76,9 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     client_body: bytes | None  # None: what the last attempt's upstream sent, unchanged
 
     @property
-    def include_usage(self) -> bool:
-        return bool((msgspec.json.decode(self.request).get("stream_options") or {}).get("include_usage"))
+    def wire(self) -> Wire:
+        """What its client and its upstream speak."""
+        return BY_PATH[self.toml.path.encode()]
 
     def usage(self, attempt: int) -> Usage:
         """The one right usage. An input that is left out where nobody reported it follows from the request's size."""

@@ -1,0 +1,96 @@
+"""The matrix through the whole gateway, in processes of its own: what goes upstream, the client's bytes, the ledger's entry."""
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from http.client import HTTPConnection
+
+import pytest
+from gateway_door import Door, attempts, opened, price_line, settled
+from matrix_case import BROKE, CELLS, UPSTREAM_MODEL, Cell
+from scripted_upstream import PATIENCE_S, ScriptedUpstream
+from sdk_readers import read
+
+from tokenweir.ledger.verify import verify
+from tokenweir.protocol.wires import WIRES
+
+#: What each upstream takes, as `matrix_case.HOSTS` has it; of chat it is what ships for any address.
+_TABLES = {"responses": "[upstream.responses]\nreasoning_text = true\n"}
+
+
+def settings(upstream: ScriptedUpstream) -> Iterator[str]:
+    """An upstream and a model for each cell, both named as the cell."""
+    for cell in CELLS:
+        url = f"http://127.0.0.1:{upstream.port}/{cell}/1"
+        yield f'[[upstream]]\nname = "{cell}"\nkind = "openai"\nurl = "{url}"\n'
+        yield f'dialects = ["{cell.upstream}"]\n' + _TABLES.get(cell.upstream, "")
+        yield f'[[model]]\nname = "{cell}"\ndeployments = ["{cell}/{UPSTREAM_MODEL}"]\n'
+        yield price_line(cell.scenario.toml.price)
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    upstream = ScriptedUpstream({str(cell): (cell.script,) for cell in CELLS})
+    with opened(tmp_path_factory.mktemp("matrix"), upstream, list(settings(upstream))) as door:
+        yield door
+
+
+def ask(door: Door, cell: Cell) -> tuple[int, str, bytes]:
+    """Status, dropped names and body as the client gets them, up to where it hangs up."""
+    body = json.dumps(json.loads(cell.request) | {"model": str(cell)}, ensure_ascii=False).encode()
+    with contextlib.closing(HTTPConnection("127.0.0.1", door.port, timeout=PATIENCE_S)) as connection:
+        headers = {"authorization": f"Bearer {door.key}", "content-type": "application/json"}
+        connection.request("POST", f"/v1{WIRES[cell.client].path}", body, headers)
+        hangs_up = cell.right.status == 0
+        if hangs_up and cell.way == "plain":
+            assert door.upstream.arrived[str(cell)].wait(PATIENCE_S)
+            return 0, "", b""
+        answer = connection.getresponse()
+        said = answer.read(len(_right_body(cell))) if hangs_up else answer.read()
+        return answer.status, answer.headers.get("x-weir-dropped", ""), said
+
+
+def _right_body(cell: Cell) -> bytes:
+    if cell.straight:
+        body = cell.script.body
+        return body if cell.script.end == "whole" else body[: body.rindex(b"\n\n") + 2]
+    return cell.client_file.read_bytes()
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_a_cell(door: Door, cell: Cell) -> None:
+    status, dropped, said = ask(door, cell)
+    (detail,) = settled(door, str(cell), 1)
+    pico, currency = cell.cost()
+    assert attempts(detail) == [(cell.right.outcome, cell.usage(str(cell)), pico, currency)]
+    (sent,) = door.upstream.seen[str(cell), 1]
+    assert json.loads(sent) == cell.right_request
+    if cell.script.end == "hold":
+        assert door.upstream.hung_up[str(cell)].wait(PATIENCE_S), "the upstream was left running"
+    if cell.right.status == 0:
+        assert said == (_right_body(cell) if cell.way == "streamed" else b"")
+        return
+    assert status == cell.status
+    if status == 200 and cell.right.outcome == "ok":
+        assert dropped == ", ".join(cell.dropped)
+    if cell.script.end == "cut":
+        found = read(cell.client, cell.way, status, said)
+        assert BROKE in found.meaning.error if cell.way == "streamed" else found.meaning.error
+        said = re.sub(rb'"message":"[^"]*' + BROKE.encode(), b'"message":"' + BROKE.encode(), said)
+        if cell.way == "plain":
+            return
+    right = _right_body(cell)
+    if cell.straight and cell.script.end == "cut":
+        assert said.startswith(right)
+    elif cell.straight or (cell.way == "streamed" and cell.script.status == 200):
+        assert said == right.replace(
+            b'"model":"' + cell.scenario.name.encode(), b'"model":"' + str(cell).encode()
+        )
+    else:
+        assert json.loads(said) == json.loads(right)
+
+
+def test_the_ledger_of_the_matrix_replays(door: Door) -> None:
+    report = verify(door.data)
+    assert report.ok, report.problems
