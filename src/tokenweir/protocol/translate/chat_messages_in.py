@@ -20,7 +20,7 @@ from tokenweir.protocol.translate.form import (
     ToolResult,
     Turn,
 )
-from tokenweir.protocol.translate.reading import Reading, is_null, is_text
+from tokenweir.protocol.translate.reading import Reading, is_null, is_text, peek
 from tokenweir.protocol.translate.tool_arguments import arguments_text
 
 #: A data URL: its type without parameters, and its base64.
@@ -129,7 +129,7 @@ def read_messages(reading: Reading, raw: msgspec.Raw) -> tuple[tuple[Text, ...],
     custom: set[str] = set()  # ids of calls of tools that take free text
     results: list[ToolResult] = []
     for item, path in reading.items(raw, "messages"):
-        role = Reading().struct(item, _Role, path).role
+        role = peek(item, _Role, path).role
         if role == "tool":
             results.append(_tool_result(reading, item, path, custom))
             continue
@@ -235,7 +235,7 @@ def read_mark(reading: Reading, raw: msgspec.Raw, path: str) -> str | None:
 
 
 def _part(reading: Reading, raw: msgspec.Raw, path: str) -> AnyPart | None:
-    read = _PARTS.get(Reading().struct(raw, _Kind, path).type)
+    read = _PARTS.get(peek(raw, _Kind, path).type)
     if read is None:
         reading.note(path)
         return None

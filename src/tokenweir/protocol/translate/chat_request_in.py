@@ -18,7 +18,7 @@ from tokenweir.protocol.translate.form import (
     Tool,
     ToolChoice,
 )
-from tokenweir.protocol.translate.reading import Reading, is_null, is_text
+from tokenweir.protocol.translate.reading import Reading, is_null, is_text, peek
 
 #: Members of hosts, and of OpenAI, at a value by which a client asks for what is done anyway.
 _DEFAULTS = {
@@ -214,7 +214,7 @@ def _output(reading: Reading, raw: msgspec.Raw) -> Output | None:
 
 
 def _tool(reading: Reading, raw: msgspec.Raw, path: str) -> Tool | None:
-    kind = Reading().struct(raw, _Kind, path).type
+    kind = peek(raw, _Kind, path).type
     if kind == "function":
         found = reading.struct(raw, _FunctionTool, path)
         function = reading.struct(found.function, _Function, f"{path}.function")

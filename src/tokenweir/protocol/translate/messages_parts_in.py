@@ -14,7 +14,7 @@ from tokenweir.protocol.translate.form import (
     ToolResult,
 )
 from tokenweir.protocol.translate.messages_reasoning import read_redacted, read_thinking
-from tokenweir.protocol.translate.reading import Reading, is_null, is_text
+from tokenweir.protocol.translate.reading import Reading, is_null, is_text, peek
 
 _EMPTY = (b"null", b"[]")
 
@@ -127,7 +127,7 @@ def read_mark(reading: Reading, raw: msgspec.Raw, path: str) -> str | None:
 
 
 def _part(reading: Reading, raw: msgspec.Raw, path: str) -> AnyPart | None:
-    read = _PARTS.get(Reading().struct(raw, _Kind, path).type)
+    read = _PARTS.get(peek(raw, _Kind, path).type)
     if read is None:
         reading.note(path)
         return None

@@ -21,7 +21,7 @@ from tokenweir.protocol.translate.form import (
     Turn,
 )
 from tokenweir.protocol.translate.messages_parts_in import read_mark, read_parts, read_texts
-from tokenweir.protocol.translate.reading import Reading, is_null
+from tokenweir.protocol.translate.reading import Reading, is_null, peek
 
 
 class _Body(msgspec.Struct):
@@ -168,7 +168,7 @@ def _marked_at_the_end(reading: Reading, turns: tuple[Turn, ...], raw: msgspec.R
 
 
 def _tool(reading: Reading, raw: msgspec.Raw, path: str) -> Tool | None:
-    kind = Reading().struct(raw, _ToolKind, path).type
+    kind = peek(raw, _ToolKind, path).type
     if kind not in (
         None,
         "custom",

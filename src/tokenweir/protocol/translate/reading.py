@@ -36,17 +36,14 @@ class Reading:
 
         Raises BadRequest, with the path of the member that is wrong.
         """
-        try:
-            found: T = _decoder(kind).decode(raw)
-            members = _MEMBERS.decode(raw)
-        except msgspec.ValidationError as error:
-            raise _misshapen(str(error), path) from None
-        except UNREADABLE:
-            raise BadRequest(f"{_named(path)} cannot be read as JSON.", path or None) from None
-        known = _names(kind)
+        found = peek(raw, kind, path)
+        members = _MEMBERS.decode(raw)
+        if members.keys() <= _names(kind):
+            return found
         for name, member in members.items():
-            if name not in known and bytes(member) not in _NOTHING and bytes(member) != defaults.get(name):
-                self.note(f"{path}.{name}" if path else name)
+            if name in _names(kind) or bytes(member) in _NOTHING or bytes(member) == defaults.get(name):
+                continue
+            self.note(f"{path}.{name}" if path else name)
         return found
 
     def items(self, raw: msgspec.Raw, path: str) -> list[tuple[msgspec.Raw, str]]:
@@ -67,6 +64,17 @@ class Reading:
             return msgspec.json.decode(raw, type=str)
         except UNREADABLE:
             raise BadRequest(f"{_named(path)} must be a text.", path, 422) from None
+
+
+def peek(raw: bytes | msgspec.Raw, kind: type[T], path: str = "") -> T:
+    """`raw` as a `kind`, whatever else it has. Raises BadRequest, with the path of the member that is wrong."""
+    try:
+        found: T = _decoder(kind).decode(raw)
+    except msgspec.ValidationError as error:
+        raise _misshapen(str(error), path) from None
+    except UNREADABLE:
+        raise BadRequest(f"{_named(path)} cannot be read as JSON.", path or None) from None
+    return found
 
 
 def is_null(raw: msgspec.Raw) -> bool:

@@ -21,7 +21,7 @@ from tokenweir.protocol.translate.form import (
     ToolResult,
     Turn,
 )
-from tokenweir.protocol.translate.reading import Reading, is_null, is_text
+from tokenweir.protocol.translate.reading import Reading, is_null, is_text, peek
 from tokenweir.protocol.translate.responses_parts import own_id, read_content
 from tokenweir.protocol.translate.responses_tools import LOCAL_SHELL, flat_name, read_tools
 
@@ -113,7 +113,7 @@ class Conversation:
             self._turns.append((Role.USER, [Text(text=self._reading.text(raw, "input"))]))
             return
         for item, path in self._reading.items(raw, "input"):
-            found = Reading().struct(item, _Kind, path)
+            found = peek(item, _Kind, path)
             read = _ITEMS.get(found.type or ("message" if found.role is not None else "item_reference"))
             if read is None:
                 self._reading.note(path)

@@ -8,7 +8,7 @@ import msgspec
 from tokenweir.protocol.envelope import UNREADABLE
 from tokenweir.protocol.translate.citations import UrlCitation, citation_of, url_citation
 from tokenweir.protocol.translate.form import NULL, Audio, Document, Image, Refusal, Text
-from tokenweir.protocol.translate.reading import Reading, is_null, is_text
+from tokenweir.protocol.translate.reading import Reading, is_null, is_text, peek
 
 ContentPart = Text | Image | Document | Audio | Refusal
 
@@ -83,7 +83,7 @@ def read_content(reading: Reading, raw: msgspec.Raw, path: str) -> tuple[Content
 
 
 def _read_part(reading: Reading, raw: msgspec.Raw, path: str) -> ContentPart | None:
-    read = _PARTS.get(Reading().struct(raw, _Kind, path).type)
+    read = _PARTS.get(peek(raw, _Kind, path).type)
     if read is None:
         reading.note(path)
         return None

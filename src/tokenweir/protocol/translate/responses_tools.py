@@ -12,7 +12,7 @@ import msgspec
 
 from tokenweir.protocol.chat import BadRequest
 from tokenweir.protocol.translate.form import NULL, Choice, Request, Tool, ToolChoice
-from tokenweir.protocol.translate.reading import Reading, is_null, is_text
+from tokenweir.protocol.translate.reading import Reading, is_null, is_text, peek
 
 _SEPARATOR = "__"
 
@@ -93,7 +93,7 @@ def read_tools(reading: Reading, raw: msgspec.Raw, path: str) -> tuple[Tool, ...
 
 
 def _read_tool(reading: Reading, raw: msgspec.Raw, path: str, namespace: str | None) -> Iterable[Tool]:
-    kind = Reading().struct(raw, _Kind, path).type
+    kind = peek(raw, _Kind, path).type
     if kind == "function":
         found = reading.struct(raw, _Function, path, **_DEFAULTS)
         yield Tool(
@@ -150,7 +150,7 @@ def read_tool_choice(
 
 
 def _chosen(raw: msgspec.Raw, path: str) -> str:
-    found = Reading().struct(raw, _Choice, path)
+    found = peek(raw, _Choice, path)
     return flat_name(found.namespace, found.name or found.type)
 
 
