@@ -48,6 +48,7 @@ class _Reasoning(msgspec.Struct):
 class _TemplateArguments(msgspec.Struct):
     enable_thinking: bool | None = None
     thinking: bool | None = None
+    reasoning_effort: str | None = None
 
 
 def read_thinking(reading: Reading, members: ThinkingMembers) -> Thinking:
@@ -58,7 +59,7 @@ def read_thinking(reading: Reading, members: ThinkingMembers) -> Thinking:
         said = reading.struct(members.reasoning, _Reasoning, "reasoning", exclude=b"false")
     if not is_null(members.chat_template_kwargs):
         template = reading.struct(members.chat_template_kwargs, _TemplateArguments, "chat_template_kwargs")
-    effort = members.reasoning_effort or said.effort
+    effort = members.reasoning_effort or said.effort or template.reasoning_effort
     on = _first(
         False if effort == "none" else None,
         switch.on,
