@@ -138,7 +138,7 @@ def test_head_and_options_have_no_body(door: Door) -> None:
         answer = wire.message()
         assert answer.status == 204
         assert "content-length" not in answer.headers
-        assert answer.headers["allow"] == "GET, HEAD, POST, OPTIONS"
+        assert answer.headers["allow"] == "GET, HEAD, POST, DELETE, OPTIONS"
         assert "access-control-allow-origin" not in answer.headers
 
 
@@ -339,7 +339,10 @@ def test_only_listed_headers_of_the_answer_come_back(door: Door, upstream: RawUp
         ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
         ("POST", "/v1/models", 405, "method_not_allowed"),
         ("DELETE", "/healthz", 405, "method_not_allowed"),
-        ("GET", "/", 404, "not_found"),
+        ("GET", "/", 200, ""),
+        ("GET", "/v1", 200, ""),
+        ("POST", "/", 405, "method_not_allowed"),
+        ("GET", "/index.html", 404, "not_found"),
         ("GET", "/v1/../etc/passwd", 404, "not_found"),
         ("GET", "/v1/models/mm", 404, "model_not_found"),
         ("GET", "/v1/models/raw%2Fm", 200, ""),

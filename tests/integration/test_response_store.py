@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tokenweir.gateway import response_keeper
+from tokenweir.gateway.config import KeepLimits
 from tokenweir.gateway.response_keeper import ResponseKeeper
 from tokenweir.gateway.response_store import (
     DATABASE_NAME,
-    KeepLimits,
     ResponseStore,
     ResponseStoreError,
     SqliteResponseStore,

@@ -10,8 +10,8 @@ from tokenweir.cli.resolve_upstreams import (
     local_upstream,
     source_of,
 )
-from tokenweir.cli.settings import Settings
-from tokenweir.gateway.config import GatewayConfig
+from tokenweir.cli.settings import Server, Settings
+from tokenweir.gateway.config import GatewayConfig, KeepLimits
 
 
 def resolve(
@@ -42,7 +42,15 @@ def resolve(
         limits=settings.limits,
         cors_origins=settings.server.cors_origins,
         metrics_need_key=settings.server.metrics_need_key,
+        strict=settings.server.strict,
+        keep=_keep(settings.server),
     )
     sources = tuple(source_of(draft) for draft in drafts)
     flags = {f"{d.upstream.name}/{offer.model}": offer.flags for d in drafts for offer in d.offers.values()}
     return Resolved(config=config, sources=sources, flags=flags, notes=settings.warnings)
+
+
+def _keep(server: Server) -> KeepLimits | None:
+    if not server.keep_responses:
+        return None
+    return KeepLimits(max_bytes=server.kept_responses_max_bytes, max_age_s=server.kept_responses_max_age_s)

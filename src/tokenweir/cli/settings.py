@@ -64,6 +64,35 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         About(kinds.BOOLEAN, "Whether `/metrics` asks for a key.", "", "WEIR_METRICS_NEED_KEY"),
     ] = True
+    strict: Annotated[
+        bool,
+        About(
+            kinds.BOOLEAN,
+            "Whether a call is refused when its upstream cannot be told all of it; else what is left out is named.",
+            "",
+            "WEIR_STRICT",
+        ),
+    ] = False
+    keep_responses: Annotated[
+        bool,
+        About(
+            kinds.BOOLEAN,
+            "Whether responses are kept beside the ledger, for `previous_response_id`.",
+            "",
+            "WEIR_KEEP_RESPONSES",
+        ),
+    ] = False
+    kept_responses_max_bytes: Annotated[
+        int, About(kinds.integer(1 << 20, 1 << 40), "Most that is kept of responses.", "bytes")
+    ] = 1 << 30
+    kept_responses_max_age_s: Annotated[
+        int,
+        About(
+            kinds.integer(60, 315_360_000),
+            "How long after it was last gone on with a conversation is kept.",
+            "seconds",
+        ),
+    ] = 2_592_000
 
 
 #: What `[server]` says of gateway.config.Limits, whose fields give names and defaults.

@@ -12,7 +12,7 @@ from tokenweir.catalog.dialects import (
     over_spoken,
 )
 from tokenweir.gateway.config import Target
-from tokenweir.protocol.anthropic_headers import VERSION, HeaderPolicy
+from tokenweir.protocol.anthropic_headers import HeaderPolicy
 from tokenweir.protocol.translate.host import Host
 from tokenweir.protocol.wires import WIRES
 
@@ -39,11 +39,9 @@ def targets_of(
 
 
 def _target(name: str, dialect: SpokenDialect, path: str) -> Target:
-    version = ("anthropic-version", VERSION.decode())
     return Target(
         dialect=name,
         path=(path if dialect.path is None else dialect.path) + WIRES[name].path,
-        headers=(version,) if name == "messages" else (),
         host=host_of(dialect),
         policy=HeaderPolicy(
             betas=tuple(b for b in dialect.betas if b != "*"), all_betas="*" in dialect.betas

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 from tokenweir.gateway.config import Limits
 from tokenweir.gateway.request import Request
 from tokenweir.protocol.http import LAST_CHUNK, chunk, status_line
-from tokenweir.protocol.problems import Problem, chat_error, problem_lines
-from tokenweir.protocol.wires import BY_PATH
+from tokenweir.protocol.problems import Problem, problem_lines
+from tokenweir.protocol.wires import error_body
 
 if TYPE_CHECKING:
     from tokenweir.gateway.inbound import ClientConnection
@@ -120,9 +120,10 @@ class AnsweringConnection(asyncio.Protocol):
 
     def refuse(self, problem: Problem, lines: bytes) -> None:
         """A problem as a whole answer."""
-        wire = BY_PATH.get(self._current.path) if self._current is not None else None
-        said = chat_error(problem) if wire is None else wire.error_body(problem)
-        self.answer(problem.status, lines + problem_lines(problem), said)
+        request = self._current
+        if request is not None:
+            told = error_body(request.path, anthropic=request.is_anthropic)(problem)
+            self.answer(problem.status, lines + problem_lines(problem), told)
 
     def begin(self, status: int, lines: bytes) -> None:
         """The head of a streamed answer; it travels with the first bytes."""

@@ -9,16 +9,18 @@ from tokenweir.gateway.upstream import Upstream
 from tokenweir.gateway.upstream_connection import Fault, UpstreamConnection
 from tokenweir.ledger.entries import Outcome
 from tokenweir.protocol.answers import ChatAnswer, broken_usage, estimate_usage
-from tokenweir.protocol.http import connection_names, to_client
-from tokenweir.protocol.passage import Passage
+from tokenweir.protocol.http import connection_names, header_text, to_client
 from tokenweir.protocol.wires import Meter
 
 if TYPE_CHECKING:
     from tokenweir.catalog.price import AppliedPrice
     from tokenweir.gateway.call import Call
+    from tokenweir.gateway.outgoing import Outgoing
 
 MAX_PLAIN_ANSWER_BYTES = 128 * 1024 * 1024
 
+_EVENT_STREAM = b"content-type: text/event-stream; charset=utf-8\r\n"
+_JSON = b"content-type: application/json\r\n"
 #: Never followed: an upstream's key is for its own address.
 REDIRECTS = frozenset(range(300, 400))
 #: A status of the upstream that says nothing about the request itself: another deployment may well answer.
@@ -46,6 +48,7 @@ class Attempt:
         "connection",
         "deployment",
         "id",
+        "kept_back",
         "lines",
         "meter",
         "ordinal",
@@ -67,15 +70,16 @@ class Attempt:
         ordinal: int,
         deployment: DeploymentConfig,
         upstream: Upstream,
-        passage: Passage,
+        sent: "Outgoing",
     ) -> None:
         self.call = call
         self.id = id
         self.ordinal = ordinal
         self.deployment = deployment
         self.upstream = upstream
-        self.passage = passage
-        self.request = (b"", b"")  # head and body, as they go upstream
+        self.passage = sent.passage
+        self.request = sent.head, sent.body
+        self.kept_back = sent.kept_back
         self.begun_us = call.clock.now_us()
         self.connection: UpstreamConnection | None = None
         self.sent = False  # bytes may have reached the upstream: it may have cost something
@@ -88,9 +92,8 @@ class Attempt:
         self.parts: list[bytes] = []
         self.size = 0
 
-    def start(self, head: bytes, body: bytes) -> None:
-        """Ask for a connection, to send this on."""
-        self.request = head, body
+    def start(self) -> None:
+        """Ask for a connection, to send the request on."""
         self.upstream.acquire(self)
 
     def cancel(self) -> None:
@@ -113,16 +116,19 @@ class Attempt:
         self.status = status
         lines = []
         streamed = declared = False  # not every host says what it sends
+        own_type = self.passage.own_type
         hop: frozenset[bytes] = frozenset()
         for name, value in headers:
             if name == b"connection":
                 hop |= connection_names(value)
         for name, value in headers:
             if to_client(name) and name not in hop:
-                lines.append(b"%b: %b\r\n" % (name, value))
                 if name == b"content-type":
                     declared = True
                     streamed = value.lower().startswith(b"text/event-stream")
+                    if own_type:
+                        continue
+                lines.append(b"%b: %b\r\n" % (name, value))
         self.lines = b"".join(lines)
         if (streamed or (self.call.request.stream and not declared)) and status == 200:
             self.meter = self.passage.meter()
@@ -184,10 +190,25 @@ class Attempt:
         """What metering needs of a whole answer."""
         return self.passage.whole(body)[1]
 
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """What the client said and the upstream was not told, and the other way round."""
+        return (*self.passage.dropped, *self.kept_back)
+
     def told_dropped(self) -> str:
-        """What the entry says where not all that the client asked could be said upstream."""
-        dropped = self.passage.dropped
-        return f"dropped: {', '.join(dropped)}" if dropped else ""
+        """What the entry says of it."""
+        return f"dropped: {', '.join(self.dropped)}" if self.dropped else ""
+
+    def dropped_line(self) -> bytes:
+        """The header line that says it."""
+        dropped = self.dropped
+        return b"x-weir-dropped: %b\r\n" % header_text(", ".join(dropped)) if dropped else b""
+
+    def head_lines(self, *, streams: bool = False) -> bytes:
+        """Header lines of the upstream's answer; a translated one is of a type of its own."""
+        if not self.passage.own_type:
+            return self.lines
+        return self.lines + (_EVENT_STREAM if streams else _JSON)
 
     def usage_so_far(self) -> Usage:
         """Usage of an answer that was cut off, or of a stream: reported where the upstream said, else counted here."""

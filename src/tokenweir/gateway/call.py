@@ -6,26 +6,26 @@ from typing import TYPE_CHECKING
 
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import NOTHING_USED, Usage
+from tokenweir.gateway.admission import reach, reservation
 from tokenweir.gateway.answering import AnsweringConnection
-from tokenweir.gateway.attempt import OUTCOME_OF_FAULT, REDIRECTS, Attempt
-from tokenweir.gateway.config import DeploymentConfig, Target
-from tokenweir.gateway.plan import Served
+from tokenweir.gateway.attempt import OUTCOME_OF_FAULT, Attempt
+from tokenweir.gateway.outgoing import outgoing
 from tokenweir.gateway.refusal import refusal
 from tokenweir.gateway.request import Request
 from tokenweir.gateway.settlement import checkpoint_of, close_of, count
 from tokenweir.gateway.upstream_connection import Fault
+from tokenweir.gateway.upstream_problems import problem_of_fault, problem_of_status
 from tokenweir.ledger.entries import Outcome
-from tokenweir.ledger.messages import KeyRecord, OpenCall, OpenResult
+from tokenweir.ledger.messages import KeyRecord, OpenResult
 from tokenweir.protocol import problems
 from tokenweir.protocol.answers import prompt_text_bytes
 from tokenweir.protocol.chat import BadRequest, ChatRequest
 from tokenweir.protocol.exchange import Event, State, move
-from tokenweir.protocol.passage import TRANSLATED, Passage, Straight, Translated
 from tokenweir.protocol.problems import Problem
-from tokenweir.protocol.translate.envelope import MARK
+from tokenweir.protocol.responses import ResponsesRequest
+from tokenweir.protocol.stored_responses import final_response
 from tokenweir.protocol.translate.form import Request as Form
-from tokenweir.protocol.translate.table import DIALECTS
-from tokenweir.protocol.wires import BY_PATH, WIRES
+from tokenweir.protocol.wires import BY_PATH
 from tokenweir.routing.decide import Candidate, decide
 
 if TYPE_CHECKING:
@@ -33,19 +33,6 @@ if TYPE_CHECKING:
 
 #: How long a deployment that failed is tried last.
 COOLING_US = 5_000_000
-#: Input of pictures, sound and files is not bounded by the request's bytes where it is fetched from an address.
-MEDIA_TOKENS = 131_072
-#: Statuses by which an upstream speaks of our account with it: not the client's business, and they may quote a key.
-CREDENTIAL_STATUSES = frozenset({401, 402, 403})
-
-
-#: What the client is told where it is not 502.
-PROBLEM_OF_FAULT = {
-    Fault.BUSY: problems.upstream_busy,
-    Fault.CONNECT_TIMEOUT: problems.upstream_timeout,
-    Fault.TIMEOUT: problems.upstream_timeout,
-    Fault.STALLED: problems.upstream_timeout,
-}
 
 
 class Call:
@@ -65,14 +52,15 @@ class Call:
         self.wire = BY_PATH[request.path]
         self.body = request.body
         self.body_bytes = len(request.body)
+        self.anthropic_headers = request.anthropic_headers
         self.forwarded = request.forwarded()
         self.lines = b"x-weir-call: %b\r\n%b" % (
             uuid_text(self.id).encode(),
             worker.cors_lines(request.origin),
         )
         self.request = ChatRequest(model="")
-        self._form: Form | None = None  # the request in no dialect, where it has to be said anew
-        self._sealed = False
+        self.form: Form | None = None  # the request in no dialect, where it has to be said anew
+        self.anew = False  # it has to be said anew also in its own dialect
         self._interrupted = False
         self._granted: int | None = None  # tokens of output, where they have to be said upstream
         self._order: list[str] = []
@@ -80,17 +68,43 @@ class Call:
         self._attempts = 0
         self._checkpoints = 0
         self._last_checkpoint_us = self.arrived_us
+        self._kept = worker.kept if self.wire.name == "responses" else None
+        self._asked = request.body  # as the client wrote it; `body` may hold the conversation before it, too
+        self._told: bytes | None = None  # a whole response, to be kept
         self._last: Callable[[], None] | None = None  # what the client gets once the call is settled
 
     # --- before anything goes upstream
 
     def begin(self) -> None:
-        """Parse, look up, reserve."""
+        """Parse; put the conversation together, where it goes on from a kept response."""
+        if not self._read():
+            return
+        if self._kept is not None and isinstance(self.request, ResponsesRequest):
+            previous, most = self.request.previous_response_id, self.plan.limits.max_body_bytes
+            if previous is not None:
+                self._kept.join(self.key.account, self.body, previous, most, self._joined)
+                return
+        self._admit()
+
+    def _read(self) -> bool:
         try:
             self.request = self.wire.parse(self.body)
         except BadRequest as error:
             self._refuse(problems.bad_request(str(error), error.param, error.status))
+            return False
+        return True
+
+    def _joined(self, found: bytes | Problem) -> None:
+        """The store of responses has told the conversation that the request goes on from."""
+        if isinstance(found, Problem) or self.client is None:
+            self._refuse(found if isinstance(found, Problem) else problems.stopping())
             return
+        self.body, self.body_bytes = found, len(found)
+        if self._read():
+            self._admit()
+
+    def _admit(self) -> None:
+        """Look up, reserve."""
         served = self.plan.models.get(self.request.model)
         if served is None:
             self._refuse(problems.model_not_found(self.request.model, self.plan.nearest(self.request.model)))
@@ -98,60 +112,18 @@ class Call:
         if len(self.worker.calls) >= self.plan.limits.max_in_flight:
             self._refuse(problems.overloaded(f"{self.plan.limits.max_in_flight} calls are under way"))
             return
-        deployments = self._reachable(served)
-        if not deployments:
+        reached = reach(self.plan, self.wire, served, self.body)
+        if isinstance(reached, Problem):
+            self._refuse(reached)
             return
+        self.form, self.anew = reached.form, reached.anew
         now_us = self.clock.steady_us()
         cooling = self.worker.cooling
-        candidates = tuple(Candidate(d.name, cooling.get(d.name, 0)) for d in deployments)
+        candidates = tuple(Candidate(d.name, cooling.get(d.name, 0)) for d in reached.deployments)
         self._order = list(decide(candidates, now_us).order)[::-1]
         self.state = move(self.state, Event.RESERVE)
         self.worker.calls[self.id] = self
-        bounds = served.bounds
-        input_tokens = self.body_bytes
-        if self.request.has_media:
-            input_tokens += bounds.context or MEDIA_TOKENS
-        asked = self.request.max_output
-        if asked is None:
-            asked = bounds.max_output or self.plan.limits.default_max_output
-        limited = bool(self.key.limits)
-        self.worker.link.open(
-            OpenCall(
-                seq=self.worker.link.next_seq(),
-                call=self.id,
-                at_us=self.arrived_us,
-                key=self.key.id,
-                account=self.key.account,
-                run=self.key.run,
-                model=self.request.model,
-                dialect=self.wire.name,
-                bounds=bounds.costs(input_tokens) if limited else (),
-                unpriced=limited and bounds.unpriced,
-                input_tokens=input_tokens,
-                output_tokens=asked * self.request.n,
-            ),
-            self._opened,
-        )
-
-    def _reachable(self, served: Served) -> tuple[DeploymentConfig, ...]:
-        """Deployments that this call can be told to; where there are none, the client is told why."""
-        ways = [(d, self.plan.way(d, self.wire.name)) for d in served.deployments]
-        # What was sealed here says nothing to a host: such a conversation is said anew also in its own dialect.
-        self._sealed = self.wire.name in TRANSLATED and MARK in self.body
-        if not self._sealed and all(way is not None and way.dialect == self.wire.name for _, way in ways):
-            return served.deployments
-        straight = tuple(d for d, way in ways if way is not None and way.dialect == self.wire.name)
-        reachable = tuple(d for d, way in ways if way is not None)
-        if not reachable:
-            self._refuse(problems.not_served(self.request.model, self.wire.name))
-            return ()
-        try:
-            self._form = DIALECTS[self.wire.name].read_request(self.body)
-        except BadRequest as error:
-            if not straight:
-                self._refuse(problems.bad_request(str(error), error.param, error.status))
-            return straight
-        return reachable
+        self.worker.link.open(reservation(self, served), self._opened)
 
     def _opened(self, result: OpenResult | None) -> None:
         if result is None:
@@ -184,32 +156,18 @@ class Call:
     def _try_next(self) -> None:
         deployment = self.plan.deployments[self._order.pop()]
         self._attempts += 1
-        way = self.plan.way(deployment, self.wire.name)
-        assert way is not None  # else it was not reachable
         upstream = self.worker.upstream(self.plan, deployment.upstream)
-        attempt = Attempt(
-            self, self.worker.ids.new(), self._attempts, deployment, upstream, self._passage(way)
-        )
+        sent = outgoing(self, self.plan, deployment, self._granted)
+        attempt = Attempt(self, self.worker.ids.new(), self._attempts, deployment, upstream, sent)
         self._attempt = attempt
-        body = attempt.passage.request(
-            model=deployment.model, ask_usage=upstream.config.ask_usage, max_output=self._granted
-        )
-        dropped = attempt.passage.dropped
+        dropped = sent.passage.dropped
         if dropped and self.plan.config.strict:
             problem = problems.cannot_be_said(deployment.name, dropped)
+            reason = f"strict: {', '.join(dropped)}"
             last = lambda: self._answer_problem(problem)  # noqa: E731
-            self._give_up_or_go_on(
-                attempt, NOTHING_USED, Outcome.FAILED, f"strict: {', '.join(dropped)}", last
-            )
+            self._give_up_or_go_on(attempt, NOTHING_USED, Outcome.FAILED, reason, last)
             return
-        prefix = self.plan.request_prefix(upstream.config, way)
-        attempt.start(b"%b%bcontent-length: %d\r\n\r\n" % (prefix, self.forwarded, len(body)), body)
-
-    def _passage(self, way: Target) -> Passage:
-        if way.dialect == self.wire.name and not (self._sealed and self._form):
-            return Straight(self.wire, self.request, self.body)
-        assert self._form is not None
-        return Translated(self.wire, WIRES[way.dialect], way.host, self._form)
+        attempt.start()
 
     def attempt_sent(self, attempt: Attempt) -> None:
         """The request is on its way."""
@@ -217,12 +175,11 @@ class Call:
 
     def attempt_failed(self, attempt: Attempt, fault: Fault, detail: str) -> None:
         """No byte of an answer reached the client: try the next deployment, or give up."""
-        outcome = OUTCOME_OF_FAULT[fault]
         reason = f"{attempt.deployment.upstream} {fault.value}: {detail}"
-        problem = PROBLEM_OF_FAULT.get(fault, problems.upstream_failed)(f"The upstream {reason}.")
+        problem = problem_of_fault(fault, reason)
         last = lambda: self._answer_problem(problem)  # noqa: E731
         self._cool(attempt)
-        self._give_up_or_go_on(attempt, attempt.failed_usage(), outcome, reason, last)
+        self._give_up_or_go_on(attempt, attempt.failed_usage(), OUTCOME_OF_FAULT[fault], reason, last)
 
     def attempt_refused(self, attempt: Attempt) -> None:
         """The upstream answered with an error that another deployment may not have."""
@@ -231,23 +188,15 @@ class Call:
         if attempt.status == 200:
             reason += " with an error inside"
         usage = attempt.failed_usage() if attempt.meter else attempt.read(body).usage or NOTHING_USED
-        if attempt.status in CREDENTIAL_STATUSES:
-            problem = problems.upstream_failed(
-                f"The upstream {attempt.deployment.upstream} refused the gateway's credentials or balance "
-                f"({attempt.status}). The operator has to look at its api_key and account."
-            )
-            last = lambda: self._answer_problem(problem)  # noqa: E731
-        elif attempt.status in REDIRECTS:
-            redirect = problems.upstream_failed(
-                f"The upstream {attempt.deployment.upstream} redirects ({attempt.status}), which is not followed: "
-                "the key would go to another address. The operator has to set its url to where it leads."
-            )
-            last = lambda: self._answer_problem(redirect)  # noqa: E731
+        problem = problem_of_status(attempt)
+        if problem is not None:
+            told = problem
+            last = lambda: self._answer_problem(told)  # noqa: E731
         elif attempt.meter is not None:  # its only event is an error, already in the client's dialect
-            last = lambda: self._answer(attempt.status, attempt.lines, body)  # noqa: E731
+            last = lambda: self._answer(attempt.status, attempt.head_lines(streams=True), body)  # noqa: E731
         else:
             status, said = attempt.passage.error(attempt.status, body)
-            last = lambda: self._answer(status, attempt.lines, said)  # noqa: E731
+            last = lambda: self._answer(status, attempt.head_lines(), said)  # noqa: E731
         self._cool(attempt)
         self._give_up_or_go_on(attempt, usage, Outcome.UPSTREAM_ERROR, reason, last)
 
@@ -272,8 +221,9 @@ class Call:
         if attempt.status != 200:
             self.state = move(self.state, Event.ANSWERED)
             status, said = attempt.passage.error(attempt.status, body)
-            usage, outcome = attempt.read(body).usage or NOTHING_USED, Outcome.UPSTREAM_ERROR
-            self._settle(Event.ENDED, usage, outcome, "", lambda: self._answer(status, attempt.lines, said))
+            usage, lines = attempt.read(body).usage or NOTHING_USED, attempt.head_lines()
+            last = lambda: self._answer(status, lines, said)  # noqa: E731
+            self._settle(Event.ENDED, usage, Outcome.UPSTREAM_ERROR, "", last)
             return
         whole, answer = attempt.passage.whole(body)
         if answer.failed:
@@ -281,24 +231,23 @@ class Call:
             return
         attempt.served_model = answer.model
         self.state = move(self.state, Event.ANSWERED)
-        lines = self._dropped_line(attempt) + attempt.lines
-        self._settle(
-            Event.ENDED,
-            answer.usage or answer.settled(self.prompt_bytes),
-            Outcome.OK,
-            attempt.told_dropped(),
-            lambda: self._answer(200, lines, whole),
-        )
+        self._keep(whole)
+        lines = attempt.dropped_line() + attempt.head_lines(streams=self.request.stream)
+        last = lambda: self._answer(200, lines, whole)  # noqa: E731
+        usage = answer.usage or answer.settled(self.prompt_bytes)
+        self._settle(Event.ENDED, usage, Outcome.OK, attempt.told_dropped(), last)
 
-    def _dropped_line(self, attempt: Attempt) -> bytes:
-        dropped = attempt.passage.dropped
-        return b"x-weir-dropped: %b\r\n" % ", ".join(dropped).encode("ascii", "replace") if dropped else b""
+    def _keep(self, told: bytes) -> None:
+        """Note a whole answer, or the end of a streamed one, for the store of responses."""
+        if self._kept is not None:
+            self._told = final_response(told) if self.request.stream else told
 
     def stream_begins(self, attempt: Attempt) -> None:
         """The first bytes of a stream: from here on the client is bound to this deployment."""
         self.state = move(self.state, Event.ANSWERED)
         if self.client is not None:
-            self.client.begin(attempt.status, self.lines + self._dropped_line(attempt) + attempt.lines)
+            lines = attempt.dropped_line() + attempt.head_lines(streams=True)
+            self.client.begin(attempt.status, self.lines + lines)
             if self.client.is_slow:  # it has yet to take the answer before this one
                 self.client_slow()
 
@@ -329,6 +278,7 @@ class Call:
         elif not meter.finished:
             self.stream_broke(attempt, Fault.BROKE, "its stream has no end")
         else:
+            self._keep(tail)
             told = attempt.told_dropped()
             self._settle(Event.ENDED, attempt.usage_so_far(), Outcome.OK, told, lambda: self._end(tail))
 
@@ -426,7 +376,9 @@ class Call:
         self.state = move(self.state, Event.DURABLE)
         self.worker.calls.pop(self.id, None)
         last, self._last = self._last, None
-        if last is not None:
+        if last is not None and self._kept is not None and self._told is not None:
+            self._kept.keep(self.key.account, self._asked, self._told, last)
+        elif last is not None:
             last()
 
     # --- last words

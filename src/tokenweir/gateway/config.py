@@ -12,7 +12,6 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     dialect: str  # of protocol.wires
     path: str  # the whole one: "/v1/chat/completions"
-    headers: tuple[tuple[str, str], ...] = ()  # besides the upstream's own; never logged
     host: Host = Host()  # how its requests are written, where they are translated
     policy: HeaderPolicy = STRICTEST  # messages: which headers of Anthropic's own it gets
 
@@ -78,6 +77,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_every_s: float = 5.0
 
 
+class KeepLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How many responses are kept, and for how long after a conversation was last gone on with."""
+
+    max_bytes: int = 1024 * 1024 * 1024
+    max_age_s: int = 30 * 24 * 3600  # as long as OpenAI keeps them
+
+
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one worker needs to serve."""
 
@@ -87,4 +93,5 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     cors_origins: tuple[str, ...] = ()  # exact origins, or "*"
     metrics_need_key: bool = True
+    keep: KeepLimits | None = None  # responses, for `previous_response_id`; None: none
     strict: bool = False  # refuse what an upstream's dialect cannot say, rather than drop and name it

@@ -3,7 +3,7 @@
 #: `*` does not cover Authorization, which is therefore named (Fetch, "CORS non-wildcard request-header name").
 _PREFLIGHT = (
     b"access-control-allow-headers: authorization, *\r\n"
-    b"access-control-allow-methods: GET, HEAD, POST, OPTIONS\r\n"
+    b"access-control-allow-methods: GET, HEAD, POST, DELETE, OPTIONS\r\n"
     b"access-control-max-age: 600\r\n"
 )
 

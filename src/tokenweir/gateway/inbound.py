@@ -6,7 +6,7 @@ from collections import deque
 import httptools
 
 from tokenweir.gateway.answering import HIGH_WATER_BYTES, AnsweringConnection, Service
-from tokenweir.gateway.request import KEPT, Request, finish_head
+from tokenweir.gateway.request import KEPT, Request, finish_head, path_of
 from tokenweir.protocol.http import continue_head
 from tokenweir.protocol.problems import (
     Problem,
@@ -208,6 +208,7 @@ class ClientConnection(AnsweringConnection):
         request = self._request
         if request in self._queue or request is self._current:
             request = Request()
+        request.path = request.path or path_of(request.target) or b"*"  # it says how errors look
         request.refusal = problem
         request.keep_alive = False
         self._queue.append(request)

@@ -1,6 +1,7 @@
 """What a worker answers by itself: models, health, metrics."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -8,14 +9,16 @@ import msgspec
 
 from tokenweir.gateway.inbound import ClientConnection
 from tokenweir.gateway.metrics import exposition
-from tokenweir.gateway.plan import Served
+from tokenweir.gateway.plan import Plan, Served
 from tokenweir.gateway.request import Request
-from tokenweir.protocol.problems import ledger_unavailable, model_not_found
+from tokenweir.protocol.problems import Problem, ledger_unavailable, model_not_found
+from tokenweir.protocol.stored_responses import not_kept
 
 if TYPE_CHECKING:
     from tokenweir.gateway.worker import Worker
 
 _JSON = b"content-type: application/json\r\n"
+_RFC_3339 = "%Y-%m-%dT%H:%M:%SZ"
 _PROMETHEUS = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
 
@@ -35,11 +38,41 @@ def _model(name: str, served: Served) -> _Model:
     return _Model(name, "model", served.created_s, served.deployments[0].upstream)
 
 
+class _AnthropicModel(msgspec.Struct):
+    id: str
+    display_name: str
+    created_at: str
+    type: str = "model"
+
+
+class _AnthropicModels(msgspec.Struct):
+    data: list[_AnthropicModel]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool = False
+
+
+def _anthropic_model(name: str, served: Served) -> _AnthropicModel:
+    """Anthropic names the epoch where nobody knows when a model came out."""
+    return _AnthropicModel(name, name, datetime.fromtimestamp(served.created_s, UTC).strftime(_RFC_3339))
+
+
 def models(worker: "Worker", request: Request, client: ClientConnection) -> None:
-    """Every public name, in OpenAI's shape."""
+    """Every public name, in Anthropic's shape or in OpenAI's."""
     plan = worker.plan
-    listed = _Models("list", [_model(name, plan.models[name]) for name in plan.listed])
-    client.answer(200, _JSON + worker.lines(request), msgspec.json.encode(listed))
+    client.answer(
+        200, _JSON + worker.lines(request), (_anthropic_list if request.is_anthropic else _openai_list)(plan)
+    )
+
+
+def _openai_list(plan: Plan) -> bytes:
+    return msgspec.json.encode(_Models("list", [_model(name, plan.models[name]) for name in plan.listed]))
+
+
+def _anthropic_list(plan: Plan) -> bytes:
+    listed = [_anthropic_model(name, plan.models[name]) for name in plan.listed]
+    ends = (listed[0].id, listed[-1].id) if listed else (None, None)
+    return msgspec.json.encode(_AnthropicModels(listed, *ends))
 
 
 def model(worker: "Worker", request: Request, client: ClientConnection) -> None:
@@ -49,7 +82,30 @@ def model(worker: "Worker", request: Request, client: ClientConnection) -> None:
     if served is None:
         client.refuse(model_not_found(name, worker.plan.nearest(name)), worker.lines(request))
     else:
-        client.answer(200, _JSON + worker.lines(request), msgspec.json.encode(_model(name, served)))
+        told = (_anthropic_model if request.is_anthropic else _model)(name, served)
+        client.answer(200, _JSON + worker.lines(request), msgspec.json.encode(told))
+
+
+def root(worker: "Worker", request: Request, client: ClientConnection) -> None:
+    """What agents ask before they begin: whether anybody is there (Claude Code sends `HEAD /`)."""
+    client.answer(200, _JSON + worker.lines(request), b'{"name":"tokenweir"}')
+
+
+def response(worker: "Worker", request: Request, client: ClientConnection) -> None:
+    """A kept response, told or forgotten."""
+    response_id = unquote_to_bytes(request.path.removeprefix(b"/v1/responses/")).decode("utf-8", "replace")
+    kept, key, lines = worker.kept, request.key, worker.lines(request)
+    if kept is None or key is None:
+        client.refuse(not_kept(response_id, keeps=False), lines)
+        return
+
+    def told(found: bytes | Problem) -> None:
+        if isinstance(found, Problem):
+            client.refuse(found, lines)
+        else:
+            client.answer(200, _JSON + lines, found)
+
+    (kept.delete if request.method == "DELETE" else kept.get)(key.account, response_id, told)
 
 
 def health(worker: "Worker", request: Request, client: ClientConnection) -> None:
@@ -76,10 +132,20 @@ def metrics(worker: "Worker", request: Request, client: ClientConnection) -> Non
     worker.link.read_counters(lambda values: client.answer(200, lines, exposition(values)))
 
 
-PAGES: dict[bytes, Callable[["Worker", Request, ClientConnection], None]] = {
+Page = Callable[["Worker", Request, ClientConnection], None]
+PAGES: dict[bytes, Page] = {
+    b"/": root,
+    b"/v1": root,
+    b"/v1/": root,
     b"/healthz": health,
     b"/metrics": metrics,
     b"/readyz": ready,
     b"/v1/models": models,
-    b"/v1/models/": model,
 }
+#: What stands under these.
+_UNDER: dict[bytes, Page] = {b"/v1/models/": model, b"/v1/responses/": response}
+
+
+def page_of(path: bytes) -> Page:
+    """The page of a path that passed its screening."""
+    return PAGES.get(path) or next(page for under, page in _UNDER.items() if path.startswith(under))

@@ -68,13 +68,13 @@ class Plan:
         """Where a call of this dialect goes at this deployment: its own dialect, else one it can be translated to."""
         return self._ways[deployment.upstream, dialect]
 
-    def request_prefix(self, upstream: UpstreamConfig, target: Target) -> bytes:
-        """The constant part of a POST to `target` at `upstream`."""
-        key = (upstream.name, target.path)
+    def request_prefix(self, upstream: UpstreamConfig, target: Target, under: str = "") -> bytes:
+        """The constant part of a POST to `target` at `upstream`, or to a path `under` it."""
+        path = target.path + under
+        key = (upstream.name, path)
         prefix = self._prefixes.get(key)
         if prefix is None:
-            headers = (*upstream.headers, *target.headers)
-            prefix = request_prefix("POST", target.path, authority(upstream), headers)
+            prefix = request_prefix("POST", path, authority(upstream), upstream.headers)
             self._prefixes[key] = prefix
         return prefix
 

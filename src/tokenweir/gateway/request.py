@@ -21,8 +21,10 @@ _ONCE = frozenset(
         b"x-api-key",
     }
 )
+#: What Anthropic's clients send; which of it goes upstream is decided host by host.
+ANTHROPIC = frozenset({b"anthropic-beta", b"anthropic-version"})
 #: All that is kept of a head; the rest is read and dropped.
-KEPT = _ONCE | FORWARDED_TO_UPSTREAM | {b"connection"}
+KEPT = _ONCE | FORWARDED_TO_UPSTREAM | ANTHROPIC | {b"connection"}
 #: Values of Connection that name no header; any other is looked into.
 _ONLY_THIS_HOP = frozenset({b"", b"close", b"keep-alive", b"Keep-Alive"})
 _VERSIONS = ("1.1", "1.0")
@@ -87,6 +89,16 @@ class Request:
         scheme, _, secret = authorization.partition(b" ")
         return secret.strip() if scheme.lower() == b"bearer" else b""
 
+    @property
+    def is_anthropic(self) -> bool:
+        """Whether the client speaks to what it takes for Anthropic's API."""
+        return b"anthropic-version" in self.headers
+
+    @property
+    def anthropic_headers(self) -> list[tuple[bytes, bytes]]:
+        """Those of Anthropic's own."""
+        return [(name, self.headers[name]) for name in ANTHROPIC if name in self.headers]
+
     def forwarded(self) -> bytes:
         """The header lines that travel upstream; those that `Connection` names are for this hop alone."""
         headers = self.headers
@@ -108,7 +120,8 @@ def finish_head(request: Request, limits: Limits) -> Problem | None:
     lengths, a length beside chunks, codings that do not end in chunks. Here is what it lets pass.
     """
     headers = request.headers
-    request.path, request.expects_continue = b"", False
+    path = path_of(request.target)
+    request.path, request.expects_continue = path or b"*", False
     if request.version not in _VERSIONS:
         return problems.http_version(request.version)
     if request.method not in _METHODS:
@@ -119,10 +132,8 @@ def finish_head(request: Request, limits: Limits) -> Problem | None:
         )
     if b"host" not in headers and request.version == "1.1":
         return problems.bad_request("The request has no Host header.")
-    path = _path(request.target)
     if path is None and request.method != "OPTIONS":
         return problems.bad_request("The request's target must be a path, or an http address with a path.")
-    request.path = path or b"*"
     coding = headers.get(b"transfer-encoding")
     if coding is not None:
         if request.version != "1.1":
@@ -141,7 +152,7 @@ def finish_head(request: Request, limits: Limits) -> Problem | None:
     return None
 
 
-def _path(target: bytes) -> bytes | None:
+def path_of(target: bytes) -> bytes | None:
     """The path of a target without its query. RFC 9112 section 3.2.2: absolute addresses must be understood."""
     if not target.startswith(b"/"):
         scheme, found, rest = target.partition(b"://")

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from tokenweir.core.errors import TokenweirError
+from tokenweir.gateway.config import KeepLimits
 from tokenweir.protocol.stored_responses import MOST_RESPONSES, KeptResponse
 
 DATABASE_NAME = "responses.sqlite3"
@@ -46,13 +45,6 @@ INSERT INTO total VALUES (1, 0);
 
 class ResponseStoreError(TokenweirError):
     """The file of kept responses cannot be read or written."""
-
-
-class KeepLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much is kept, and for how long after it was last gone on with."""
-
-    max_bytes: int = 1024 * 1024 * 1024
-    max_age_s: int = 30 * 24 * 3600  # as long as OpenAI keeps them
 
 
 class ResponseStore(Protocol):

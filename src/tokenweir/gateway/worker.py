@@ -13,25 +13,30 @@ import uvloop
 
 from tokenweir.core.clock import Clock
 from tokenweir.core.ids import IdSource, uuid_text
+from tokenweir.gateway.answering import Exchange
 from tokenweir.gateway.call import Call
-from tokenweir.gateway.config import GatewayConfig
+from tokenweir.gateway.config import GatewayConfig, KeepLimits
 from tokenweir.gateway.cors import cors_lines
 from tokenweir.gateway.inbound import ClientConnection
+from tokenweir.gateway.kept_responses import KeptResponses
 from tokenweir.gateway.metrics import Counters
-from tokenweir.gateway.pages import PAGES
+from tokenweir.gateway.pages import PAGES, page_of
 from tokenweir.gateway.plan import Plan
 from tokenweir.gateway.request import Request
+from tokenweir.gateway.response_keeper import ResponseKeeper
+from tokenweir.gateway.response_store import SqliteResponseStore
+from tokenweir.gateway.token_count import TokenCount
 from tokenweir.gateway.upstream import Upstream
 from tokenweir.ledger.frames import FrameReader
 from tokenweir.ledger.link import SocketLedgerLink
 from tokenweir.protocol import problems
 from tokenweir.protocol.problems import Problem
-from tokenweir.protocol.wires import BY_PATH
+from tokenweir.protocol.wires import BY_PATH, COUNT_TOKENS_PATH
 
 TICKS_PER_S = 4.0
 #: At the end of a drain, how long the last settlements may take to become durable and the last bytes to leave.
 LAST_WORDS_S = 5.0
-_OPEN_PATHS = frozenset({b"/healthz", b"/readyz"})
+_OPEN_PATHS = frozenset({b"/", b"/v1", b"/v1/", b"/healthz", b"/readyz"})
 
 
 class Worker:
@@ -57,7 +62,9 @@ class Worker:
         self.draining = False
         self.hurried = asyncio.Event()  # what runs need not be waited for any longer
         self.date_line = b""
+        self._data_dir = data_dir
         self._upstreams: dict[bytes, Upstream] = {}  # by their settings, encoded
+        self._kept: dict[KeepLimits, KeptResponses] = {}  # those of settings before, too: calls go on
         self._ticks = 0
 
     def upstream(self, plan: Plan, name: str) -> Upstream:
@@ -66,6 +73,18 @@ class Worker:
         known = self._upstreams.get(settings)
         if known is None:
             known = self._upstreams[settings] = Upstream(plan.upstreams[name], self.loop, TICKS_PER_S)
+        return known
+
+    @property
+    def kept(self) -> KeptResponses | None:
+        """The responses that are kept, where any are."""
+        limits = self.plan.config.keep
+        if limits is None:
+            return None
+        known = self._kept.get(limits)
+        if known is None:
+            open_store = lambda: SqliteResponseStore(self._data_dir, limits, self.clock.now_us)  # noqa: E731
+            known = self._kept[limits] = KeptResponses(ResponseKeeper(open_store, self.loop))
         return known
 
     def reload(self, config: GatewayConfig) -> None:
@@ -97,24 +116,32 @@ class Worker:
                 return problems.ledger_unavailable()
             if request.key is None:
                 return problems.unauthorized()
-        if path in BY_PATH:
+        if path in BY_PATH or path == COUNT_TOKENS_PATH:
             return None if request.method == "POST" else problems.method_not_allowed("POST")
+        if path.startswith(b"/v1/responses/"):
+            taken = request.method in ("GET", "HEAD", "DELETE")
+            return None if taken else problems.method_not_allowed("GET, HEAD, DELETE")
         if path in PAGES or path.startswith(b"/v1/models/"):
             return None if request.method in ("GET", "HEAD") else problems.method_not_allowed("GET, HEAD")
         return problems.not_found(path.decode("latin-1"))
 
-    def serve(self, request: Request, client: ClientConnection) -> Call | None:
+    def serve(self, request: Request, client: ClientConnection) -> Exchange | None:
         """Answer a request that passed its screening."""
         if request.method == "OPTIONS":
             allowed = cors_lines(self.plan.config.cors_origins, request.origin, preflight=True)
-            client.answer(204, b"allow: GET, HEAD, POST, OPTIONS\r\n" + self.lines(request) + allowed, b"")
+            client.answer(
+                204, b"allow: GET, HEAD, POST, DELETE, OPTIONS\r\n" + self.lines(request) + allowed, b""
+            )
             return None
         if request.path in BY_PATH and request.key is not None:
             call = Call(self, client, request, request.key)
             call.begin()
             return call
-        page = PAGES.get(request.path) or PAGES[b"/v1/models/"]
-        page(self, request, client)
+        if request.path == COUNT_TOKENS_PATH:
+            count = TokenCount(self, client, request)
+            count.begin()
+            return count
+        page_of(request.path)(self, request, client)
         return None
 
     # --- time
@@ -143,6 +170,8 @@ class Worker:
         await self._until_quiet(LAST_WORDS_S)
         for connection in tuple(self.connections):
             connection.cut()
+        for kept in self._kept.values():
+            kept.close()
         self.link.close()
 
     async def _until_quiet(self, within_s: float, unless: asyncio.Event | None = None) -> None:

@@ -7,6 +7,7 @@ import msgspec
 
 from tokenweir.protocol.answers import bytes_to_tokens, prompt_text_bytes
 from tokenweir.protocol.chat import BadRequest, ChatRequest, decode
+from tokenweir.protocol.envelope import UNREADABLE
 
 #: The header line of an answer whose count nobody made.
 ESTIMATED_LINE = b"x-weir-estimated: true\r\n"
@@ -28,6 +29,21 @@ def parse_count_tokens(body: bytes) -> ChatRequest:
     if not bytes(found.messages).startswith(b"["):
         raise BadRequest("`messages` must be a list.", "messages", 422)
     return ChatRequest(model=found.model, max_output=0)
+
+
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
+_COUNT = msgspec.json.Decoder(_Count)
+
+
+def is_count(body: bytes) -> bool:
+    """Whether an upstream's answer is a count."""
+    try:
+        return _COUNT.decode(body).input_tokens >= 0
+    except UNREADABLE:
+        return False
 
 
 def estimate_count(body: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """HTTP/1.1 messages as bytes: heads built once where they can be, headers passed on by a table."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 
 #: Headers of a client that travel upstream. A list of what may, since hosts reject what they do not know, and
@@ -59,6 +60,16 @@ def request_prefix(method: str, target: str, authority: str, headers: tuple[tupl
         if any(c in line for c in "\r\n\0"):
             raise ValueError("a header or an address has a line break in it")
     return ("\r\n".join(lines) + "\r\n").encode("latin-1")
+
+
+def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers that came through a parser, as lines."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+def header_text(text: str) -> bytes:
+    """Text as the value of a header: what cannot stand in one becomes a question mark."""
+    return bytes(c if 0x20 <= c < 0x7F else 0x3F for c in text.encode("ascii", "replace"))
 
 
 def to_client(name: bytes) -> bool:

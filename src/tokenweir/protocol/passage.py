@@ -10,7 +10,7 @@ from tokenweir.protocol.chat import ChatRequest
 from tokenweir.protocol.translate.form import Request as Form
 from tokenweir.protocol.translate.host import Host
 from tokenweir.protocol.translate.table import DIALECTS
-from tokenweir.protocol.translate.translation import Translation
+from tokenweir.protocol.translate.translation import TranslatedStream, Translation
 from tokenweir.protocol.wires import Meter, Wire
 
 #: Dialects that say the same things, so that each can be translated to each.
@@ -20,9 +20,12 @@ TRANSLATED = frozenset(DIALECTS)
 class Passage(Protocol):
     """What an attempt needs of it."""
 
-    dropped: tuple[
-        str, ...
-    ]  # what the client said and the upstream cannot be told; known once `request` was asked
+    own_type: bool  # whether the client's bytes are written here, and no longer of the upstream's type
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """What the client said and the upstream cannot be told, once `request` was asked; then also of the answer."""
+        ...
 
     def request(self, *, model: str, ask_usage: bool, max_output: int | None) -> bytes:
         """The body for the upstream."""
@@ -44,6 +47,7 @@ class Passage(Protocol):
 class Straight:
     """Both sides speak one dialect: bytes pass."""
 
+    own_type = False
     dropped: tuple[str, ...] = ()
 
     def __init__(self, wire: Wire, request: ChatRequest, body: bytes) -> None:
@@ -77,30 +81,41 @@ class Straight:
 class Translated:
     """Two dialects."""
 
+    own_type = True
+
     def __init__(self, client: Wire, upstream: Wire, host: Host, form: Form) -> None:
         self._upstream = upstream
         self._translation = Translation(DIALECTS[client.name], DIALECTS[upstream.name], host, form)
-        self.dropped: tuple[str, ...] = ()
+        self._dropped: tuple[str, ...] = ()
+        self._stream: TranslatedStream | None = None
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Of the request, and of as much of the answer as has come."""
+        told = () if self._stream is None else self._stream.unplaced
+        return (*self._dropped, *told)
 
     def request(self, *, model: str, ask_usage: bool, max_output: int | None) -> bytes:
         """The request, said anew."""
         written = self._translation.request(model=model, max_output=max_output)
-        self.dropped = written.dropped
+        self._dropped = written.dropped
         return written.body
 
     def meter(self) -> Meter:
         """One that translates."""
-        return self._translation.stream()
+        self._stream = self._translation.stream()
+        return self._stream
 
     def whole(self, body: bytes) -> tuple[bytes, ChatAnswer]:
-        """The answer, said anew; one that cannot be read is an error."""
+        """The answer, said anew, as a stream where the client asked for one; what cannot be read is an error."""
         metered = self._upstream.read_answer(body)
         if metered.failed:
             return b"", metered
         try:
-            said, _ = self._translation.answer(body)
+            said, answer = self._translation.answer(body)
         except WireError:
             return b"", msgspec.structs.replace(metered, failed=True)
+        self._dropped = tuple(dict.fromkeys(self._dropped + answer.unplaced))
         return said, metered
 
     def error(self, status: int, body: bytes) -> tuple[int, bytes]:

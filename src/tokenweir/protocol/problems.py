@@ -155,6 +155,11 @@ def ledger_unavailable() -> Problem:
     return Problem(503, "server_error", "ledger_unavailable", message, retry_after_s=1)
 
 
+def responses_unavailable(detail: str) -> Problem:
+    """503: the store of responses."""
+    return Problem(503, "server_error", "responses_unavailable", f"{detail} Try again.", retry_after_s=1)
+
+
 def stopping() -> Problem:
     """503: the gateway is being stopped, and the time that calls have to end is over."""
     message = "The gateway is being stopped, so the answer is incomplete. Send the call again."

@@ -108,3 +108,13 @@ WIRES: dict[str, Wire] = {
     )
 }  # fmt: skip
 BY_PATH = {f"/v1{wire.path}".encode(): wire for wire in WIRES.values()}
+#: What Anthropic's clients ask besides: how long a prompt is.
+COUNT_TOKENS_PATH = b"/v1/messages/count_tokens"
+
+
+def error_body(path: bytes, *, anthropic: bool) -> Callable[[Problem], bytes]:
+    """How an error of this path is told; `anthropic`: the client says that it speaks to Anthropic's API."""
+    wire = BY_PATH.get(path)
+    if wire is not None:
+        return wire.error_body
+    return problems.messages_error if anthropic or path.startswith(b"/v1/messages") else problems.chat_error

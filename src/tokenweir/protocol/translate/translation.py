@@ -19,6 +19,7 @@ from tokenweir.protocol.translate.answer import (
     SummaryDelta,
     Unplaced,
     Used,
+    unfold,
 )
 from tokenweir.protocol.translate.dialects import Dialect
 from tokenweir.protocol.translate.form import Request, ToolCall, Written
@@ -44,8 +45,13 @@ class Translation:
         return Written(written.body, tuple(dict.fromkeys(self._request.unplaced + written.dropped)))
 
     def answer(self, body: bytes) -> tuple[bytes, Answer]:
-        """A whole answer for the client, and what it says. Raises WireError where it is none."""
+        """A whole answer for the client, and what it says. Raises WireError where it is none.
+
+        A client that asked for a stream gets one.
+        """
         answer = self._upstream.read_answer(body)
+        if self._request.stream:
+            return self._client.writer(self._request).write(unfold(answer)), answer
         return self._client.write_answer(answer, self._request), answer
 
     def failure(self, status: int, body: bytes) -> bytes:
