@@ -21,8 +21,8 @@ def settings(upstream: ScriptedUpstream) -> Iterator[str]:
         for number, name in enumerate(names, 1):
             url = f"http://127.0.0.1:{upstream.port}/{case.name}/{number}"
             yield f'[[upstream]]\nname = "{name}"\nkind = "openai"\nurl = "{url}"\n'
-            if case.wire.name in DIALECTS:
-                yield f'dialects = ["{case.wire.name}"]\n'
+            if case.spoken in DIALECTS:
+                yield f'dialects = ["{case.spoken}"]\n'
         deployments = [f"{name}/upstream-model" for name in names]
         yield f'[[model]]\nname = "{case.name}"\ndeployments = {json.dumps(deployments)}\n'
         if case.toml.price is not None:

@@ -32,14 +32,14 @@ def test_one_right_reading(case: Case, number: int) -> None:
     prompt_bytes = prompt_text_bytes(case.request)
     if not script.streamed:
         if script.end == "whole":
-            usage = case.wire.read_answer(script.body).settled(prompt_bytes)
+            usage = case.passage().whole(script.body)[1].settled(prompt_bytes)
         else:
             usage = broken_usage(prompt_bytes, script.status, len(script.body))
         assert usage == expected or case.toml.client.hangs_up
         return
     outcome = case.toml.attempt[number].outcome
     for pieces in cuts(script):
-        meter = case.wire.meter(case.wire.parse(case.request))
+        meter = case.passage().meter()
         passed = b"".join([meter.feed(piece) for piece in pieces])
         assert meter.settled(prompt_bytes) == expected, pieces
         if script.end == "whole":

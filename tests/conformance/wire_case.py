@@ -10,7 +10,11 @@ import msgspec
 from tokenweir.catalog.price import Bracket, Price, Rates
 from tokenweir.core.money import parse_amount, pico_per_token
 from tokenweir.core.usage import TOKEN_CLASSES, Provenance, Usage
-from tokenweir.protocol.wires import BY_PATH, Wire
+from tokenweir.protocol.passage import Passage, Straight, Translated
+from tokenweir.protocol.sse import event_data
+from tokenweir.protocol.translate.host import Host
+from tokenweir.protocol.translate.table import DIALECTS
+from tokenweir.protocol.wires import BY_PATH, WIRES, Wire
 
 CASES = Path(__file__).resolve().parent / "cases"
 #: Stands in a `client.txt` for an event of the gateway's own, whose words may change.
@@ -62,6 +66,7 @@ class _Toml(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     topic: str
     source: str
     path: str = "/v1/chat/completions"
+    speaks: str = ""  # the upstream's dialect, where it is not the client's
     price: dict[str, str] | None = None
     client: Client = Client()
     sent: dict[str, object] = {}
@@ -77,8 +82,20 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wire(self) -> Wire:
-        """What its client and its upstream speak."""
+        """What its client speaks."""
         return BY_PATH[self.toml.path.encode()]
+
+    @property
+    def spoken(self) -> str:
+        """What its upstream speaks."""
+        return self.toml.speaks or self.wire.name
+
+    def passage(self) -> Passage:
+        """The way of an attempt, as a call takes it."""
+        if self.spoken == self.wire.name:
+            return Straight(self.wire, self.wire.parse(self.request), self.request)
+        form = DIALECTS[self.wire.name].read_request(self.request)
+        return Translated(self.wire, WIRES[self.spoken], Host(), form)
 
     def usage(self, attempt: int) -> Usage:
         """The one right usage. An input that is left out where nobody reported it follows from the request's size."""
@@ -113,8 +130,14 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         if ERROR_EVENT not in wanted:
             return body == wanted
         event = body[len(before) : len(body) - len(after)]
-        error = msgspec.json.decode(event.removeprefix(b"data: "))["error"] if event else {}
-        return body.startswith(before) and body.endswith(after) and error.get("code") == "upstream_failed"
+        return body.startswith(before) and body.endswith(after) and self._is_error(event)
+
+    def _is_error(self, event: bytes) -> bool:
+        """Whether it is the event with which the gateway ends a stream that broke, in the client's dialect."""
+        data = msgspec.json.decode(event_data(event)) if event else {}
+        if self.wire.name == "responses":
+            return event.startswith(b"event: response.failed\n") and data["response"]["status"] == "failed"
+        return data.get("error", {}).get("code") == "upstream_failed"
 
 
 def load(directory: Path) -> Case:
