@@ -8,12 +8,12 @@ import re
 
 import msgspec
 
-from tokenweir.core.usage import Usage
-from tokenweir.protocol.answers import stream_usage, text_bytes
+from tokenweir.protocol.answers import text_bytes
 from tokenweir.protocol.envelope import UNREADABLE, Envelope, read_envelope
 from tokenweir.protocol.plain_events import PlainEvents, delta_tokens
 from tokenweir.protocol.problems import Problem, stream_error
-from tokenweir.protocol.sse import SseSplitter, event_fields
+from tokenweir.protocol.sse import event_fields
+from tokenweir.protocol.stream_meter import UPSTREAM_ERROR, StreamMeter
 from tokenweir.protocol.usage import read_usage
 
 #: The text of a delta inside its event: a JSON string that is not empty, below a name that bears tokens.
@@ -47,38 +47,13 @@ class _Chunk(Envelope):
 _DECODER = msgspec.json.Decoder(_Chunk)
 
 
-class ChatStreamMeter:
-    """Feed it the answer's bytes; pass on what it returns; ask it at the end."""
+class ChatStreamMeter(StreamMeter):
+    """Holds back `data: [DONE]`, and what follows it."""
 
     def __init__(self, *, forward_usage: bool) -> None:
-        self._forward_usage = forward_usage
-        self._splitter = SseSplitter()
-        self._held = b""
-        self._ended = False
         self._plain = PlainEvents(_TEXT)
-        self.usage: Usage | None = None  # as reported last: reports are cumulative, never added
-        self.counted = 0  # tokens of the output, where nobody reports them
-        self.error: str | None = None
-        self.finished = False
-        self.model = ""
-
-    def feed(self, chunk: bytes) -> bytes:
-        """What may go to the client now. Raises nothing: what is not understood passes."""
-        if not self._splitter.rest and not self._ended and (tokens := self._plain.tokens(chunk)):
-            self.counted += tokens
-            return chunk
-        return b"".join([event for event in self._splitter.feed(chunk) if self._passes(event)])
-
-    def tail(self) -> bytes:
-        """What was held back: the end of the stream, and an event that never became whole."""
-        held, self._held = self._held + self._splitter.rest, b""
-        self._splitter.rest = b""
-        return held
-
-    def settled(self, prompt_bytes: int) -> Usage:
-        """Usage of the stream, whole or cut off: as reported, or counted here where nobody said it to the end."""
-        failed = self.error is not None
-        return stream_usage(self.usage, self.counted, prompt_bytes, finished=self.finished, failed=failed)
+        super().__init__(self._plain.tokens)
+        self._forward_usage = forward_usage
 
     def broken(self, problem: Problem) -> bytes:
         """The event that ends a stream which broke."""
@@ -95,7 +70,7 @@ class ChatStreamMeter:
             self._held += event
             return False
         if kind == b"error":
-            self.error = "the upstream reported an error"
+            self.error = UPSTREAM_ERROR
             return True
         return not data or self._read(data, event)
 
@@ -107,7 +82,7 @@ class ChatStreamMeter:
         self.model = found.served_model() or self.model
         choices = found.choices or []
         if found.failed(empty=whole and not choices):
-            self.error = "the upstream reported an error"
+            self.error = UPSTREAM_ERROR
             return True
         reported = read_usage(found.usage)
         for choice in choices:
@@ -124,7 +99,7 @@ class ChatStreamMeter:
 
     def _read_choice(self, choice: _Choice) -> int:
         if choice.finish_reason == "error":  # OpenRouter
-            self.error = "the upstream reported an error"
+            self.error = UPSTREAM_ERROR
         elif choice.finish_reason:
             self.finished = True
         tokens = delta_tokens(text_bytes(choice.text)) if choice.delta is None else choice.delta.tokens()

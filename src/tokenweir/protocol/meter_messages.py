@@ -8,13 +8,13 @@ from typing import TypeVar
 
 import msgspec
 
-from tokenweir.core.usage import Usage
-from tokenweir.protocol.answers import stream_usage, text_bytes
+from tokenweir.protocol.answers import text_bytes
 from tokenweir.protocol.envelope import UNREADABLE, Envelope
 from tokenweir.protocol.messages import block_bytes
 from tokenweir.protocol.plain_events import PlainEvents, delta_tokens
 from tokenweir.protocol.problems import Problem, messages_stream_error
-from tokenweir.protocol.sse import SseSplitter, event_fields
+from tokenweir.protocol.sse import event_fields
+from tokenweir.protocol.stream_meter import UPSTREAM_ERROR, StreamMeter
 from tokenweir.protocol.usage_messages import MessagesUsage
 
 #: The text of a delta inside its event: a JSON string that is not empty, below a name that bears tokens.
@@ -54,42 +54,13 @@ _ANY = msgspec.json.Decoder()
 _FAILURE = msgspec.json.Decoder(Envelope)
 
 
-class MessagesStreamMeter:
-    """Feed it the answer's bytes; pass on what it returns; ask it at the end."""
+class MessagesStreamMeter(StreamMeter):
+    """Holds back `message_stop`, and what follows it."""
 
     def __init__(self) -> None:
-        self._splitter = SseSplitter()
-        self._held = b""
-        self._ended = False
         self._plain = PlainEvents(_TEXT)
-        self._usage = MessagesUsage()
-        self.counted = 0  # tokens of the output, where nobody reports them
-        self.error: str | None = None
-        self.finished = False
-        self.model = ""
-
-    @property
-    def usage(self) -> Usage | None:
-        """Usage as reported so far."""
-        return self._usage.usage
-
-    def feed(self, chunk: bytes) -> bytes:
-        """What may go to the client now. Raises nothing: what is not understood passes."""
-        if not self._splitter.rest and not self._ended and (tokens := self._plain.tokens(chunk)):
-            self.counted += tokens
-            return chunk
-        return b"".join([event for event in self._splitter.feed(chunk) if self._passes(event)])
-
-    def tail(self) -> bytes:
-        """What was held back: the end of the stream, and an event that never became whole."""
-        held, self._held = self._held + self._splitter.rest, b""
-        self._splitter.rest = b""
-        return held
-
-    def settled(self, prompt_bytes: int) -> Usage:
-        """Usage of the stream, whole or cut off: as reported, or counted here where nobody said it to the end."""
-        failed = self.error is not None
-        return stream_usage(self.usage, self.counted, prompt_bytes, finished=self.finished, failed=failed)
+        super().__init__(self._plain.tokens)
+        self._reports = MessagesUsage()
 
     def broken(self, problem: Problem) -> bytes:
         """The event that ends a stream which broke."""
@@ -102,7 +73,7 @@ class MessagesStreamMeter:
             return True
         name, data = event_fields(event)
         if not self._ended and name == b"error":
-            self.error = "the upstream reported an error"
+            self.error = UPSTREAM_ERROR
         elif not self._ended:
             self._read(name, data, event)
         if self._ended:
@@ -118,7 +89,7 @@ class MessagesStreamMeter:
             return
         kind = found.type if isinstance(found.type, str) else name.decode("latin-1")
         if kind == "error" or bytes(found.error) != b"null":
-            self.error = "the upstream reported an error"
+            self.error = UPSTREAM_ERROR
             return
         match kind:
             case "content_block_delta":
@@ -131,7 +102,7 @@ class MessagesStreamMeter:
             case "message_start":
                 message = _read_as(_MESSAGE, found.message) or _Message()
                 self.model = (message.model[:200] if isinstance(message.model, str) else "") or self.model
-                self._usage.take(message.usage)
+                self._take(message.usage)
             case "message_stop":
                 self._ended = self.finished = True
             case "ping" | "content_block_stop":
@@ -139,8 +110,12 @@ class MessagesStreamMeter:
             case _:
                 bare = _read_as(_FAILURE, data)
                 if bare is not None and bare.failed(empty=True):
-                    self.error = "the upstream reported an error"
-        self._usage.take(found.usage)
+                    self.error = UPSTREAM_ERROR
+        self._take(found.usage)
+
+    def _take(self, usage: msgspec.Raw) -> None:
+        self._reports.take(usage)
+        self.usage = self._reports.usage
 
     def _delta(self, delta: _Delta, event: bytes) -> None:
         tokens = delta.tokens()

@@ -8,13 +8,13 @@ import re
 
 import msgspec
 
-from tokenweir.core.usage import Usage
-from tokenweir.protocol.answers import stream_usage, text_bytes
+from tokenweir.protocol.answers import text_bytes
 from tokenweir.protocol.envelope import UNREADABLE
 from tokenweir.protocol.plain_events import delta_tokens
 from tokenweir.protocol.problems import Problem
 from tokenweir.protocol.responses import output_bytes
-from tokenweir.protocol.sse import SseSplitter, event_fields
+from tokenweir.protocol.sse import event_fields
+from tokenweir.protocol.stream_meter import UPSTREAM_ERROR, StreamMeter
 from tokenweir.protocol.usage_responses import read_responses_usage
 
 #: Kinds of events that bear tokens, one or more in each.
@@ -67,47 +67,22 @@ _KIND = msgspec.json.Decoder(_Kind)
 _RESPONSE = msgspec.json.Decoder(_Response)
 
 
-class ResponsesStreamMeter:
-    """Feed it the answer's bytes; pass on what it returns; ask it at the end."""
+class ResponsesStreamMeter(StreamMeter):
+    """Holds back the event that ends the response, and what follows it."""
 
     def __init__(self) -> None:
-        self._splitter = SseSplitter()
-        self._held = b""
-        self._ended = False
+        super().__init__(self._delta_tokens)
         self._counted_before = 0  # when the last item was whole
         self._counted_at_start = 0  # of this one, with its name
         self._last = b""  # the event before, which knows its number
         self._head: dict[str, object] = {"id": "resp_", "created_at": 0}
-        self.usage: Usage | None = None
-        self.counted = 0  # tokens of the output, where nobody reports them
-        self.error: str | None = None
-        self.finished = False
-        self.model = ""
 
-    def feed(self, chunk: bytes) -> bytes:
-        """What may go to the client now. Raises nothing: what is not understood passes."""
-        if (
-            not self._splitter.rest
-            and not self._ended
-            and chunk.endswith(b"\n\n")
-            and chunk.count(b"\n\n") == 1
-            and _quick_kind(chunk) in _DELTAS
-        ):
-            self.counted += _tokens(chunk)
-            self._last = chunk
-            return chunk
-        return b"".join([event for event in self._splitter.feed(chunk) if self._passes(event)])
-
-    def tail(self) -> bytes:
-        """What was held back: the end of the stream, and an event that never became whole."""
-        held, self._held = self._held + self._splitter.rest, b""
-        self._splitter.rest = b""
-        return held
-
-    def settled(self, prompt_bytes: int) -> Usage:
-        """Usage of the stream, whole or cut off: as reported, or counted here where nobody said it to the end."""
-        failed = self.error is not None
-        return stream_usage(self.usage, self.counted, prompt_bytes, finished=self.finished, failed=failed)
+    def _delta_tokens(self, chunk: bytes) -> int:
+        """Tokens of a piece that is one whole delta."""
+        if not (chunk.endswith(b"\n\n") and chunk.count(b"\n\n") == 1 and _quick_kind(chunk) in _DELTAS):
+            return 0
+        self._last = chunk
+        return _tokens(chunk)
 
     def broken(self, problem: Problem) -> bytes:
         """What ends a stream that broke: a failed response, of the same id and with the next number."""
@@ -154,7 +129,7 @@ class ResponsesStreamMeter:
         if kind in _DELTAS:
             self.counted += _tokens(data)
         elif kind in _ERRORS:
-            self.error = "the upstream reported an error"
+            self.error = UPSTREAM_ERROR
         elif kind in _ENDS:
             self._final(kind, data)
         elif kind in _STARTS and not self.model:
@@ -190,7 +165,7 @@ class ResponsesStreamMeter:
         found = self._response(data)
         self.usage = read_responses_usage(found.usage)
         if kind == b"response.failed" or found.status == "failed":
-            self.error = "the upstream reported an error"
+            self.error = UPSTREAM_ERROR
         elif self.usage is None and not self.counted:  # all of it was told at once
             self.counted += delta_tokens(output_bytes(found.output))
 
