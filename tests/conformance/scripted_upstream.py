@@ -60,7 +60,12 @@ class ScriptedUpstream:
                 _, name, attempt, _ = head.split(b" ")[1].decode().split("/", 3)
                 self.seen[name, int(attempt)].append(body)
                 self.arrived[name].set()
-                if not self._play(connection, name, self._scripts[name][int(attempt) - 1]):
+                try:
+                    lives = self._play(connection, name, self._scripts[name][int(attempt) - 1])
+                except (ConnectionResetError, BrokenPipeError):  # left before all was sent, or read
+                    self.hung_up[name].set()
+                    return
+                if not lives:
                     return
 
     def _play(self, connection: socket.socket, name: str, script: Script) -> bool:
