@@ -1,5 +1,6 @@
 """Children of the supervisor: forked, tied to its life, started again with a growing pause when they die."""
 
+import gc
 import os
 import signal
 import sys
@@ -58,6 +59,7 @@ def start(child: Child, now_us: int) -> None:
 def _live(child: Child, supervisor: int) -> None:
     """The whole life of a forked child."""
     code = 1
+    gc.freeze()  # what was imported before the fork stays: no collection looks at it, its pages stay shared
     try:
         _tie_to(supervisor)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):

@@ -376,6 +376,7 @@ class Call:
         self.state = move(self.state, Event.DURABLE)
         self.worker.calls.pop(self.id, None)
         last, self._last = self._last, None
+        self._attempt = None  # it refers to this call: without a ring both, and the body, are freed at once
         if last is not None and self._kept is not None and self._told is not None:
             self._kept.keep(self.key.account, self._asked, self._told, last)
         elif last is not None:
