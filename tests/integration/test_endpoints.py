@@ -346,7 +346,7 @@ def test_either_header_carries_the_key_and_probes_need_none(door: Door) -> None:
         connection.request("POST", path, json.dumps(body), {"x-api-key": door.key})
         assert connection.getresponse().status == 200
         connection.close()
-    for path in ("/", "/v1", "/v1/"):
+    for path in ("/", "/v1", "/v1/", "/api/hello"):
         assert door.ask("HEAD", path, key="none")[0] == 200
         assert door.ask("GET", path, key="none")[0] == 200
 

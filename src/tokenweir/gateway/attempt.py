@@ -9,6 +9,7 @@ from tokenweir.gateway.upstream import Upstream
 from tokenweir.gateway.upstream_connection import Fault, UpstreamConnection
 from tokenweir.ledger.entries import Outcome
 from tokenweir.protocol.answers import ChatAnswer, broken_usage, estimate_usage
+from tokenweir.protocol.dropped import in_short
 from tokenweir.protocol.http import connection_names, header_text, to_client
 from tokenweir.protocol.wires import Meter
 
@@ -193,11 +194,12 @@ class Attempt:
     @property
     def dropped(self) -> tuple[str, ...]:
         """What the client said and the upstream was not told, and the other way round."""
-        return (*self.passage.dropped, *self.kept_back)
+        return in_short((*self.passage.dropped, *self.kept_back))
 
     def told_dropped(self) -> str:
         """What the entry says of it."""
-        return f"dropped: {', '.join(self.dropped)}" if self.dropped else ""
+        dropped = self.dropped
+        return f"dropped: {', '.join(dropped)}" if dropped else ""
 
     def dropped_line(self) -> bytes:
         """The header line that says it."""

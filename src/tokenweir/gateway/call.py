@@ -20,6 +20,7 @@ from tokenweir.ledger.messages import KeyRecord, OpenResult
 from tokenweir.protocol import problems
 from tokenweir.protocol.answers import prompt_text_bytes
 from tokenweir.protocol.chat import BadRequest, ChatRequest
+from tokenweir.protocol.dropped import in_short
 from tokenweir.protocol.exchange import Event, State, move
 from tokenweir.protocol.problems import Problem
 from tokenweir.protocol.responses import ResponsesRequest
@@ -160,7 +161,7 @@ class Call:
         sent = outgoing(self, self.plan, deployment, self._granted)
         attempt = Attempt(self, self.worker.ids.new(), self._attempts, deployment, upstream, sent)
         self._attempt = attempt
-        dropped = sent.passage.dropped
+        dropped = in_short(sent.passage.dropped)
         if dropped and self.plan.config.strict:
             problem = problems.cannot_be_said(deployment.name, dropped)
             reason = f"strict: {', '.join(dropped)}"

@@ -87,7 +87,7 @@ def model(worker: "Worker", request: Request, client: ClientConnection) -> None:
 
 
 def root(worker: "Worker", request: Request, client: ClientConnection) -> None:
-    """What agents ask before they begin: whether anybody is there (Claude Code sends `HEAD /`)."""
+    """What agents ask before they begin: whether anybody is there (Claude Code 2.1 asks `HEAD /api/hello`)."""
     client.answer(200, _JSON + worker.lines(request), b'{"name":"tokenweir"}')
 
 
@@ -135,6 +135,7 @@ def metrics(worker: "Worker", request: Request, client: ClientConnection) -> Non
 Page = Callable[["Worker", Request, ClientConnection], None]
 PAGES: dict[bytes, Page] = {
     b"/": root,
+    b"/api/hello": root,
     b"/v1": root,
     b"/v1/": root,
     b"/healthz": health,

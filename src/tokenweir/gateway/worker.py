@@ -36,7 +36,7 @@ from tokenweir.protocol.wires import BY_PATH, COUNT_TOKENS_PATH
 TICKS_PER_S = 4.0
 #: At the end of a drain, how long the last settlements may take to become durable and the last bytes to leave.
 LAST_WORDS_S = 5.0
-_OPEN_PATHS = frozenset({b"/", b"/v1", b"/v1/", b"/healthz", b"/readyz"})
+_OPEN_PATHS = frozenset({b"/", b"/api/hello", b"/v1", b"/v1/", b"/healthz", b"/readyz"})
 
 
 class Worker:
