@@ -42,10 +42,10 @@ def polled(ready: Callable[[], T], what: str) -> T:
 
 
 @contextlib.contextmanager
-def opened(directory: Path, upstream: ScriptedUpstream, lines: list[str]) -> Iterator[Door]:
-    """A gateway with these upstreams and models, and a key for it."""
+def opened(directory: Path, upstream: ScriptedUpstream, lines: list[str], server: str = "") -> Iterator[Door]:
+    """A gateway with these upstreams and models, further lines of its `[server]`, and a key for it."""
     with HeldPort() as port:
-        head = f"[server]\nport = {port}\n[local]\nenabled = false\n"
+        head = f"[server]\nport = {port}\n{server}[local]\nenabled = false\n"
         (directory / "weir.toml").write_text(head + "".join(lines))
     data = directory / "data"
     weir = [sys.executable, "-m", "tokenweir.cli.main"]

@@ -72,23 +72,6 @@ class ScriptedUpstream:
         """Whether the connection lives on."""
         if not script.status:
             return False
-        if script.end == "hold":
-            self._hold(connection, name, script)
-            return False
-        self._send(connection, script)
-        return script.end == "whole" and script.framing != "close"
-
-    def _hold(self, connection: socket.socket, name: str, script: Script) -> None:
-        """Until the gateway hangs up, which it may do at any time, also with bytes that it has not read."""
-        try:
-            self._send(connection, script)
-            ended = not connection.recv(1)
-        except ConnectionError:
-            ended = True
-        if ended:
-            self.hung_up[name].set()
-
-    def _send(self, connection: socket.socket, script: Script) -> None:
         framing = b"\r\n"
         if script.framing == "length":
             body = gzip.compress(script.body, mtime=0) if script.encoded else script.body
@@ -96,3 +79,8 @@ class ScriptedUpstream:
         connection.sendall(script.head + framing)
         for piece in on_the_wire(script):
             connection.sendall(piece)
+        if script.end == "hold":
+            if not connection.recv(1):
+                self.hung_up[name].set()
+            return False
+        return script.end == "whole" and script.framing != "close"

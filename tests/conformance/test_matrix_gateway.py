@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from http.client import HTTPConnection
 
+import openai
 import pytest
 from gateway_door import Door, attempts, opened, price_line, settled
 from matrix_case import BROKE, CELLS, UPSTREAM_MODEL, Cell
@@ -17,22 +18,26 @@ from tokenweir.protocol.wires import WIRES
 
 #: What each upstream takes, as `matrix_case.HOSTS` has it; of chat it is what ships for any address.
 _TABLES = {"responses": "[upstream.responses]\nreasoning_text = true\n"}
+#: A model for each cell, and one whose responses are kept.
+MODELS = {str(cell): cell for cell in CELLS}
+MODELS["kept"] = MODELS["text-responses-from-chat-plain"]
 
 
 def settings(upstream: ScriptedUpstream) -> Iterator[str]:
     """An upstream and a model for each cell, both named as the cell."""
-    for cell in CELLS:
-        url = f"http://127.0.0.1:{upstream.port}/{cell}/1"
-        yield f'[[upstream]]\nname = "{cell}"\nkind = "openai"\nurl = "{url}"\n'
+    for name, cell in MODELS.items():
+        url = f"http://127.0.0.1:{upstream.port}/{name}/1"
+        yield f'[[upstream]]\nname = "{name}"\nkind = "openai"\nurl = "{url}"\n'
         yield f'dialects = ["{cell.upstream}"]\n' + _TABLES.get(cell.upstream, "")
-        yield f'[[model]]\nname = "{cell}"\ndeployments = ["{cell}/{UPSTREAM_MODEL}"]\n'
+        yield f'[[model]]\nname = "{name}"\ndeployments = ["{name}/{UPSTREAM_MODEL}"]\n'
         yield price_line(cell.scenario.toml.price)
 
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    upstream = ScriptedUpstream({str(cell): (cell.script,) for cell in CELLS})
-    with opened(tmp_path_factory.mktemp("matrix"), upstream, list(settings(upstream))) as door:
+    upstream = ScriptedUpstream({name: (cell.script,) for name, cell in MODELS.items()})
+    directory, server = tmp_path_factory.mktemp("matrix"), "keep_responses = true\n"
+    with opened(directory, upstream, list(settings(upstream)), server) as door:
         yield door
 
 
@@ -89,6 +94,18 @@ def test_a_cell(door: Door, cell: Cell) -> None:
         )
     else:
         assert json.loads(said) == json.loads(right)
+
+
+def test_a_kept_response_that_is_fetched_again_is_no_call(door: Door) -> None:
+    """BerriAI/litellm#17814: fetched answers were billed again."""
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{door.port}/v1", api_key=door.key, max_retries=0)
+    with client:
+        made = client.responses.create(model="kept", input="In words.", store=True)
+        again = [client.responses.retrieve(made.id) for _ in range(3)]
+    assert {found.output_text for found in again} == {made.output_text}
+    (detail,) = settled(door, "kept", 1)
+    assert [usage for _, usage, _, _ in attempts(detail)] == [MODELS["kept"].usage()]
+    assert verify(door.data).ok and len(settled(door, "kept", 1)) == 1
 
 
 def test_the_ledger_of_the_matrix_replays(door: Door) -> None:
