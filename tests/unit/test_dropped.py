@@ -9,7 +9,7 @@ def test_names_that_differ_in_their_places_are_told_as_one() -> None:
 
 
 def test_a_header_holds_it_however_much_it_is() -> None:
-    told = in_short(f"{letter}{number}" * 60 for letter in "ab" for number in range(100))
+    told = in_short([f"{letter}{number}" * 60 for letter in "ab" for number in range(100)])
     assert len(told) == MOST_NAMES + 1
     assert told[-1] == "170 more"
     assert sum(map(len, told)) < 4000

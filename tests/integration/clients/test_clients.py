@@ -6,6 +6,7 @@ without it what is missing is skipped with its name.
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,19 +44,37 @@ def model() -> Iterator[ScriptedModel]:
     model.close()
 
 
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> Iterator["Door"]:
-    directory = tmp_path_factory.mktemp("clients")
+def opened(directory: Path, upstream: str, **environ: str) -> Iterator["Door"]:
+    """A gateway before this upstream."""
     port = free_port()
     (directory / "weir.toml").write_text(
         f'[server]\nport = {port}\n[ledger]\ndata = "{directory}/data"\n[local]\nenabled = false\n'
-        f'[[upstream]]\nname = "script"\nkind = "openai"\nurl = "{model.url}"\n'
+        f'[[upstream]]\nname = "script"\n{upstream}'
         '[[model]]\nname = "scripted"\ndeployments = ["script/scripted"]\n'
         'price = { input = 4.0, cache_read = 1.0, output = 16.0, currency = "CNY" }\n'
     )
-    home = Home(directory)
+    home = Home(directory, **environ)
     with home.up(port):
         yield Door(home, f"http://127.0.0.1:{port}")
+
+
+@pytest.fixture(scope="module")
+def behind(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> Iterator["Door"]:
+    """A gateway before the model, which speaks Chat Completions."""
+    yield from opened(tmp_path_factory.mktemp("behind"), f'kind = "openai"\nurl = "{model.url}"\n')
+
+
+@pytest.fixture(scope="module", params=["chat", "messages", "responses"])
+def door(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, behind: "Door"
+) -> Iterator["Door"]:
+    """The gateway that clients see. Where its upstream speaks no chat, that upstream is a gateway, too."""
+    if request.param == "chat":
+        yield behind
+        return
+    directory, key = tmp_path_factory.mktemp(request.param), behind.key("front")["key"]
+    upstream = f'url = "{behind.base}/v1"\napi_key = "env:BEHIND_KEY"\ndialects = ["{request.param}"]\n'
+    yield from opened(directory, upstream, BEHIND_KEY=key)
 
 
 class Door:
@@ -66,7 +85,7 @@ class Door:
 
     def key(self, name: str) -> dict[str, str]:
         """A new key: its `id` and its `key`."""
-        made = self.home.good("keys", "create", "--name", name, "--limit", "¥5/day", "--json")
+        made = self.home.good("keys", "create", "--name", name, "--limit", "¥50/day", "--json")
         return dict(json.loads(made))
 
     def usage(self, key: str) -> dict[str, object]:
@@ -92,6 +111,21 @@ def run(command: list[str], environment: dict[str, str], directory: Path) -> sub
         stdin=subprocess.DEVNULL,
         env={"PATH": ":".join(map(str, places)), "HOME": str(directory), "TERM": "dumb", **environment},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.program)
+def test_the_page_sets_each_agent_up_as_it_is_run_here(agent: Agent, tmp_path: Path) -> None:
+    place = Place("http://127.0.0.1:8787", "sk-weir-…", "kimi-k3", tmp_path)
+    agent.prepare(place)
+    page = (HERE.parents[2] / "docs" / "protocols.md").read_text()
+    begin = re.search(rf"^{agent.name}(?:, [^\n]*)?:\n\n```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert begin is not None
+    block = begin[1]
+    for name, value in agent.environment(place).items():
+        assert name in block and (value in block or name == "WEIR_KEY")
+    written = tmp_path / "opencode.json"
+    if written.exists():
+        assert json.loads(block) == json.loads(written.read_text())
 
 
 @pytest.mark.parametrize("name", SDKS)
