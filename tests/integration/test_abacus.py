@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from anthropic import Anthropic
 from openai import BadRequestError, OpenAI
 from weir_process import DEADLINE_S, Home, free_port
 
@@ -54,6 +55,18 @@ def test_the_greeting_names_it_and_its_example_works_as_printed(abacus: Abacus) 
     snippet = greeting[greeting.index("from openai import") :]
     done = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, check=True)
     assert done.stdout == "12 + 30 = 42\n"
+
+
+def test_clients_of_the_other_dialects_reach_it(abacus: Abacus) -> None:
+    client = Anthropic(base_url=abacus.url, api_key=abacus.key, max_retries=0)
+    said = client.messages.create(
+        model="abacus", max_tokens=400, messages=[{"role": "user", "content": "What is 37 + 58?"}]
+    )
+    thought, answer = said.content
+    assert answer.type == "text" and answer.text == "37 + 58 = 95"
+    assert thought.type == "thinking" and "carry 1" in thought.thinking
+    with abacus.client.responses.stream(model="abacus", input="37加58等于多少？", store=False) as stream:
+        assert stream.get_final_response().output_text == "37 + 58 = 95"
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ class Call:
             told = problem
             last = lambda: self._answer_problem(told)  # noqa: E731
         elif attempt.meter is not None:  # its only event is an error, already in the client's dialect
-            last = lambda: self._answer(attempt.status, attempt.head_lines(streams=True), body)  # noqa: E731
+            last = lambda: self._answer(attempt.status, attempt.head_lines(streams=self.request.stream), body)  # noqa: E731
         else:
             status, said = attempt.passage.error(attempt.status, body)
             last = lambda: self._answer(status, attempt.head_lines(), said)  # noqa: E731
@@ -247,7 +247,7 @@ class Call:
         """The first bytes of a stream: from here on the client is bound to this deployment."""
         self.state = move(self.state, Event.ANSWERED)
         if self.client is not None:
-            lines = attempt.dropped_line() + attempt.head_lines(streams=True)
+            lines = attempt.dropped_line() + attempt.head_lines(streams=self.request.stream)
             self.client.begin(attempt.status, self.lines + lines)
             if self.client.is_slow:  # it has yet to take the answer before this one
                 self.client_slow()

@@ -112,11 +112,11 @@ class Translated:
         if metered.failed:
             return b"", metered
         try:
-            said, answer = self._translation.answer(body)
+            answer = self._translation.answer(body)
         except WireError:
             return b"", msgspec.structs.replace(metered, failed=True)
-        self._dropped = tuple(dict.fromkeys(self._dropped + answer.unplaced))
-        return said, metered
+        self._dropped = tuple(dict.fromkeys(self._dropped + answer.dropped))
+        return answer.body, metered
 
     def error(self, status: int, body: bytes) -> tuple[int, bytes]:
         """The upstream's error in the client's words; one that hides behind a 200 does so no more."""

@@ -6,6 +6,7 @@ from tokenweir.protocol.translate.chat_request_in import read_request
 from tokenweir.protocol.translate.chat_request_out import write_request
 from tokenweir.protocol.translate.chat_stream_in import ChatStreamReader
 from tokenweir.protocol.translate.chat_stream_out import ChatStreamWriter
+from tokenweir.protocol.translate.citations import lost_citation
 from tokenweir.protocol.translate.dialects import Dialect
 from tokenweir.protocol.translate.failures import read_failure
 
@@ -18,4 +19,5 @@ CHAT = Dialect(
     writer=ChatStreamWriter,
     read_failure=read_failure,
     write_failure=write_failure,
+    loses=lost_citation,
 )

@@ -6,6 +6,7 @@ Anthropic's says which text was cited, OpenAI's where in the answer; the form ke
 import msgspec
 
 from tokenweir.protocol.envelope import UNREADABLE
+from tokenweir.protocol.translate.answer import Cited, Event
 
 _TYPE = "web_search_result_location"
 
@@ -49,3 +50,8 @@ def url_citation(citation: msgspec.Raw) -> UrlCitation | None:
     start = None if isinstance(found.start_index, msgspec.UnsetType) else found.start_index
     end = None if isinstance(found.end_index, msgspec.UnsetType) else found.end_index
     return UrlCitation(found.url, found.title or "", start, end)
+
+
+def lost_citation(event: Event) -> str:
+    """What OpenAI's dialects cannot tell of an answer: citations that name no address."""
+    return "citations" if isinstance(event, Cited) and url_citation(event.citation) is None else ""

@@ -41,3 +41,6 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     writer: Callable[[Request], StreamWriter]  # of the client's request: it says what the client wants to see
     read_failure: Callable[[int, bytes], Failure]  # the body of an answer whose status is an error
     write_failure: Callable[[Failure], bytes]
+    loses: Callable[
+        [Event], str
+    ]  # the name of what an answer tells and this dialect has no place for; "": nothing

@@ -204,7 +204,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Written(msgspec.Struct, frozen=True):
-    """A request in a dialect, and the names of what that dialect (or the host) cannot say."""
+    """A body in a dialect, and the names of what that dialect (or the host) cannot say."""
 
     body: bytes
     dropped: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from tokenweir.protocol.translate.dialects import Dialect
 from tokenweir.protocol.translate.failures import read_failure
 from tokenweir.protocol.translate.messages_answer import (
+    lost_logprobs,
     read_answer,
     write_answer,
     write_failure,
@@ -21,4 +22,5 @@ MESSAGES = Dialect(
     writer=MessagesStreamWriter,
     read_failure=read_failure,
     write_failure=write_failure,
+    loses=lost_logprobs,
 )

@@ -8,7 +8,7 @@ from tokenweir.core.errors import WireError
 from tokenweir.core.usage import Usage
 from tokenweir.protocol.envelope import UNREADABLE
 from tokenweir.protocol.messages_errors import ERROR_TYPES, error_type
-from tokenweir.protocol.translate.answer import Answer, Block, Failure, Finish
+from tokenweir.protocol.translate.answer import Answer, Block, Delta, Event, Failure, Finish
 from tokenweir.protocol.translate.failures import read_as
 from tokenweir.protocol.translate.form import NULL, Reasoning, Refusal, Request, Text, ToolCall
 from tokenweir.protocol.translate.messages_reasoning import client_signature, is_redacted, visible_text
@@ -160,6 +160,11 @@ def write_answer(answer: Answer, request: Request) -> bytes:
         "usage": write_messages_usage(answer.usage or Usage()),
     }
     return msgspec.json.encode(message)
+
+
+def lost_logprobs(event: Event) -> str:
+    """What Messages cannot tell of an answer: how likely its tokens were."""
+    return "logprobs" if isinstance(event, Delta) and not is_null(event.logprobs) else ""
 
 
 def message_head(answer_id: str, model: str) -> dict[str, object]:

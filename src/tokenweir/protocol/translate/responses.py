@@ -1,5 +1,6 @@
 """The dialect of OpenAI Responses."""
 
+from tokenweir.protocol.translate.citations import lost_citation
 from tokenweir.protocol.translate.dialects import Dialect
 from tokenweir.protocol.translate.failures import read_failure
 from tokenweir.protocol.translate.responses_answer import read_answer, write_answer, write_failure
@@ -17,4 +18,5 @@ RESPONSES = Dialect(
     writer=ResponsesStreamWriter,
     read_failure=read_failure,
     write_failure=write_failure,
+    loses=lost_citation,
 )

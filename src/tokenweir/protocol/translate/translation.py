@@ -1,5 +1,7 @@
 """A client of one dialect before an upstream of another: requests one way, answers the other, through the middle form."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from tokenweir.core.usage import Usage
@@ -7,7 +9,6 @@ from tokenweir.protocol.answers import stream_usage
 from tokenweir.protocol.plain_events import delta_tokens
 from tokenweir.protocol.problems import Problem
 from tokenweir.protocol.translate.answer import (
-    Answer,
     Delta,
     Ended,
     Event,
@@ -19,6 +20,7 @@ from tokenweir.protocol.translate.answer import (
     SummaryDelta,
     Unplaced,
     Used,
+    fold,
     unfold,
 )
 from tokenweir.protocol.translate.dialects import Dialect
@@ -44,15 +46,17 @@ class Translation:
         written = self._upstream.write_request(request, self._host.of(model))
         return Written(written.body, tuple(dict.fromkeys(self._request.unplaced + written.dropped)))
 
-    def answer(self, body: bytes) -> tuple[bytes, Answer]:
-        """A whole answer for the client, and what it says. Raises WireError where it is none.
+    def answer(self, body: bytes) -> Written:
+        """A whole answer for the client, and the names of what it cannot be told. Raises WireError where it is none.
 
         A client that asked for a stream gets one.
         """
         answer = self._upstream.read_answer(body)
-        if self._request.stream:
-            return self._client.writer(self._request).write(unfold(answer)), answer
-        return self._client.write_answer(answer, self._request), answer
+        events = unfold(answer)
+        lost = (*answer.unplaced, *filter(None, map(self._client.loses, events)))
+        writer = self._client.writer(self._request) if self._request.stream else None
+        said = writer.write(events) if writer else self._client.write_answer(answer, self._request)
+        return Written(said, tuple(dict.fromkeys(lost)))
 
     def failure(self, status: int, body: bytes) -> bytes:
         """An answer whose status is an error, in the client's dialect."""
@@ -72,7 +76,8 @@ class TranslatedStream:
 
     def __init__(self, upstream: Dialect, client: Dialect, request: Request) -> None:
         self._reader = upstream.reader()
-        self._writer = client.writer(request)
+        self._writer = client.writer(request) if request.stream else _WholeWriter(client, request)
+        self._loses = client.loses
         self._held: list[Event] = []
         self.usage: Usage | None = None
         self.counted = 0  # pieces that bore tokens
@@ -108,6 +113,8 @@ class TranslatedStream:
             if self._held:
                 self._held.append(event)
                 continue
+            if lost := self._loses(event):
+                self.unplaced[lost] = None
             match event:
                 case Started(model=model):
                     self.model = model[:200]
@@ -131,3 +138,22 @@ class TranslatedStream:
                     pass
             passed.append(event)
         return passed
+
+
+class _WholeWriter:
+    """For a client that asked for a whole answer of a host that streams all the same: says nothing before its end."""
+
+    def __init__(self, client: Dialect, request: Request) -> None:
+        self._client = client
+        self._request = request
+        self._told: list[Event] = []
+
+    def write(self, events: Iterable[Event]) -> bytes:
+        """The whole answer, with the event that ends it."""
+        self._told += events
+        if not self._told or not isinstance(self._told[-1], Ended | Failed):
+            return b""
+        told = fold(self._told)
+        if isinstance(told, Failure):
+            return self._client.write_failure(told)
+        return self._client.write_answer(told, self._request)
