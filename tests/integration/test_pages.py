@@ -23,7 +23,8 @@ from tokenweir.cli.settings_file import load_settings
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-LANGUAGES = {"console", "sh", "toml", "json", "python", "mermaid", "yaml", "ini", "nginx"}
+#: `bash` is what other programs are given: the agents', which tests/integration/clients runs with the programs themselves.
+LANGUAGES = {"bash", "console", "sh", "toml", "json", "python", "mermaid", "yaml", "ini", "nginx"}
 #: These run the tests themselves, measure for minutes or need the network. `./dev up` alone would never end; the tour
 #: runs it as one that runs on.
 ELSEWHERE = re.compile(r"\./dev (test|check|bench|lock)\b")
