@@ -1,5 +1,6 @@
 """What the tests of the wire are made of: a client of raw bytes, an upstream that plays scripts, and `weir up`."""
 
+import contextlib
 import json
 import os
 import queue
@@ -222,6 +223,12 @@ class RawUpstream:
         """The next requests play these."""
         for script in scripts:
             self._scripts.put(script)
+
+    def forget(self) -> None:
+        """What was to be played and was not."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._scripts.get_nowait()
 
     def close(self) -> None:
         self._listener.close()

@@ -154,10 +154,15 @@ def test_an_answer_that_comes_before_the_request_is_whole(
         else:
             arrived.wire.sock.close()
 
-    hasty.plays(refuse, refuse)
+    hasty.plays(
+        *[refuse] * 4
+    )  # a kept connection that is lost without a byte is replaced once, so two for each call
     for _ in range(2):
         answer = call(door, model="hasty", user="x" * 8_000_000)
-        assert (answer.status, answer.body) == (413, told)
+        # Who hangs up on unread bytes resets the connection, and a reset can overtake what was sent before it.
+        lost = not reads_on and answer.status == 502 and b"upstream_failed" in answer.body
+        assert lost or (answer.status, answer.body) == (413, told)
+    hasty.forget()
     if not reads_on:  # else it depends on who was quicker, and either is right
         first, second = hasty.arrived[-2:]
         assert first.connection != second.connection
