@@ -32,7 +32,20 @@ LEVELS = {
 }
 
 PURE_ROOMS = {"core", "protocol", "catalog", "routing"}
-PURE_FILES = {PACKAGE / "ledger" / "laws.py"}
+PURE_FILES = {
+    PACKAGE / "ledger" / f"{name}.py"
+    for name in (
+        "budgets",
+        "checks",
+        "entries",
+        "known_terms",
+        "laws",
+        "limit_text",
+        "messages",
+        "terms",
+        "windows",
+    )
+}
 IMPURE_MODULES = {"asyncio", "socket", "sqlite3", "time", "random", "os", "threading"}
 
 BANNED_NAMES = {"utils", "helpers", "manager", "common"}

@@ -14,23 +14,27 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from made_terms import key, key_with
 from test_verify import close, open_call
 from weir_process import DEADLINE_S, wait_for
 
 from tokenweir.core.clock import FakeClock
 from tokenweir.core.errors import LedgerBusyError
 from tokenweir.core.usage import Usage
-from tokenweir.ledger import keys, store
+from tokenweir.ledger import store
+from tokenweir.ledger.changing import make_changes
 from tokenweir.ledger.frames import frame
 from tokenweir.ledger.journal import Journal
 from tokenweir.ledger.link import SocketLedgerLink
-from tokenweir.ledger.messages import CloseAttempt, KeyRecord, Keys, Limit, OpenCall, OpenResult
+from tokenweir.ledger.messages import CloseAttempt, OpenCall, OpenResult, Snapshot
 from tokenweir.ledger.schema import SOCKET_NAME
 from tokenweir.ledger.service import take_lock
 from tokenweir.ledger.spill import DIRECTORY, Spill, left_behind, record
 from tokenweir.ledger.store import Store
+from tokenweir.ledger.terms import Limit, RevokeKey, SetKey, Terms
 from tokenweir.ledger.verify import verify
 from tokenweir.ledger.views import call_detail, open_reader, total, usage
+from tokenweir.ledger.views.terms import terms_now
 
 WRITER = (
     "import sys, pathlib\nfrom tokenweir.cli.system import SystemClock\nfrom tokenweir.ledger.service import serve\n"
@@ -61,7 +65,7 @@ class WriterProcess:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     limits = (Limit("tokens", 20_000, "day"),)
-    keys.create_key(tmp_path, KeyRecord("k", "k", "a", b"h" * 32, "k", 0, limits=limits), FakeClock())
+    make_changes(tmp_path, key_with(limits).changes, FakeClock())
     return tmp_path
 
 
@@ -97,7 +101,9 @@ class Worker:
         assert ready(), what
 
     async def connected(self) -> None:
-        await self.until(lambda: self.link.available and self.link.key_by_hash(b"h" * 32), "the connection")
+        await self.until(
+            lambda: self.link.available and self.link.terms.key_by_hash(b"k" * 32, 0), "the connection"
+        )
 
     async def open(self, number: int) -> OpenResult | None:
         answer: asyncio.Future[OpenResult | None] = self._loop.create_future()
@@ -151,7 +157,7 @@ def test_a_worker_serves_nobody_before_it_knows_the_keys(tmp_path: Path) -> None
         accepted, _ = await loop.sock_accept(listening)
         await loop.sock_recv(accepted, 1000)  # its greeting: it is connected
         assert not worker.link.available
-        await loop.sock_sendall(accepted, frame(Keys((KeyRecord("k", "k", "a", b"h" * 32, "k", 0),))))
+        await loop.sock_sendall(accepted, frame(Snapshot(Terms(keys={"k": key()}))))
         await worker.connected()
         worker.link.close()
         accepted.close()
@@ -325,17 +331,19 @@ def test_keys_come_and_go_while_a_worker_is_connected(data: Path, writer: Writer
         worker = Worker(data)
         await worker.connected()
         loop = asyncio.get_running_loop()
-        record = KeyRecord("new", "new", "a", b"n" * 32, "n", 1)
-        await loop.run_in_executor(None, keys.create_key, data, record, FakeClock())
-        await worker.until(lambda: worker.link.key_by_hash(b"n" * 32), "the new key")
-        await loop.run_in_executor(None, keys.revoke_key, data, "k", FakeClock())
+        await loop.run_in_executor(None, make_changes, data, [SetKey(key("new"))], FakeClock())
+        await worker.until(lambda: worker.link.terms.key_by_hash(b"w" * 32, 0), "the new key")
+        await loop.run_in_executor(None, make_changes, data, [RevokeKey("k", 1)], FakeClock())
         result = await worker.open(1)  # the writer knows before the worker does
         assert result is not None and result.refused == "key_revoked"
-        await worker.until(lambda: worker.link.key_by_hash(b"h" * 32) is None, "the revocation")
+        await worker.until(lambda: worker.link.terms.key_by_hash(b"k" * 32, 0) is None, "the revocation")
         worker.link.close()
 
     asyncio.run(scenario())
-    assert {key.id: key.revoked_us is None for key in keys.list_keys(data)} == {"k": False, "new": True}
+    assert {key.id: key.revoked_us is None for key in terms_now(data).keys.values()} == {
+        "k": False,
+        "new": True,
+    }
 
 
 # --- the file on local disk
@@ -394,8 +402,7 @@ def small_disk(path: Path, size: str) -> Iterator[Path]:
 
 def test_a_full_disk_refuses_new_calls_and_is_got_over(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "4m") as data:
-        record = KeyRecord("k", "k", "a", b"h" * 32, "k", 0)
-        keys.create_key(data, record, FakeClock())
+        make_changes(data, [SetKey(key())], FakeClock())
         writer = WriterProcess(data)
 
         async def scenario() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from made_terms import key_with
 
 from tokenweir.catalog.price import AppliedPrice, Rates
 from tokenweir.core.clock import FakeClock
@@ -17,14 +18,12 @@ from tokenweir.ledger.journal import Journal
 from tokenweir.ledger.messages import (
     Checkpoint,
     CloseAttempt,
-    CreateKey,
     DefinePrice,
-    KeyRecord,
-    Limit,
     OpenCall,
 )
 from tokenweir.ledger.schema import DATABASE_NAME
 from tokenweir.ledger.store import Store
+from tokenweir.ledger.terms import Limit
 from tokenweir.ledger.views import GROUPS, calls, open_reader, total, usage
 
 START_US = 1_795_392_000_000_000  # 2026-11-23T00:00:00Z
@@ -53,7 +52,7 @@ def data(tmp_path: Path) -> Path:
     store = Store(tmp_path, "os")
     journal = Journal(store, FakeClock(START_US))
     limits = (Limit("tokens", 10_000, "day"), Limit("calls", 100, "total"))
-    journal.apply(CreateKey(0, KeyRecord("k", "k", "a", b"h" * 32, "k", START_US, limits=limits)))
+    assert journal.apply(key_with(limits)) == ""
     journal.apply(DefinePrice(0, PRICE, APPLIED))
     for number in (1, 2, 3):
         journal.apply(open_call(number))
@@ -79,7 +78,7 @@ def tamper(data: Path, *statements: str) -> None:
 
 
 ONE = uuid_text(call_id(1))
-COPY = "INSERT INTO entries SELECT 9 + {0}, kind, at_us, call, {1}, attempt, account, key, run, model, dialect, upstream, deployment, served_model, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, provenance, price, cost_pico, currency, ttft_us, duration_us, status, outcome, reason, bound_input, bound_output, reserved_pico FROM entries WHERE seq = {2}"
+COPY = "INSERT INTO entries SELECT 9 + {0}, kind, at_us, call, {1}, attempt, account, key, run, model, dialect, upstream, deployment, served_model, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, provenance, price, cost_pico, currency, ttft_us, duration_us, status, outcome, reason, bound_input, bound_output, reserved_pico, charge_price, charge_pico, charge_currency, covered_tokens, also_reserved FROM entries WHERE seq = {2}"
 
 TAMPERED = {
     "a changed cost": (
@@ -136,11 +135,11 @@ TAMPERED = {
     ),
     "a currency that was changed": (
         "UPDATE entries SET currency = 'USD' WHERE seq = 8",
-        "entry 8: its currency is USD, its price is in CNY",
+        "entry 8: its cost is in USD, its price in CNY",
     ),
     "what counts against a limit": (
         "UPDATE spent SET amount_low = amount_low - 1 WHERE unit = 'tokens'",
-        "spent of key k, tokens per day: 46 is there, the entries add up to 47",
+        "spent of key/k, tokens per day: 46 is there, the entries add up to 47",
     ),
 }
 

@@ -9,6 +9,7 @@ import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from made_terms import key_with
 
 from tokenweir.catalog.price import AppliedPrice, Rates
 from tokenweir.catalog.pricing import cost
@@ -21,14 +22,12 @@ from tokenweir.ledger.messages import (
     Checkpoint,
     CloseAttempt,
     CostBound,
-    CreateKey,
     DefinePrice,
-    KeyRecord,
-    Limit,
     OpenCall,
     OpenResult,
 )
 from tokenweir.ledger.store import Store
+from tokenweir.ledger.terms import Limit
 from tokenweir.ledger.verify import verify
 from tokenweir.ledger.views import GROUPS, call_detail, open_reader, total, usage
 
@@ -75,7 +74,7 @@ class JournalMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self._open_files()
-        self.journal.apply(CreateKey(0, KeyRecord("k", "k", "a", b"h" * 32, "k", START_US, limits=LIMITS)))
+        assert self.journal.apply(key_with(LIMITS)) == ""
         self.journal.apply(DefinePrice(0, PRICE_ID, APPLIED))
         self.journal.commit()
 
@@ -189,7 +188,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def the_disk_is_full(self) -> None:
         """SQLite's own SQLITE_FULL, then space again."""
-        self._ask(400, 400, model="m" * 9_000)  # takes pages of its own
+        self._ask(400, 400, model="m" * 200_000)  # takes more pages than are free
         db = self.store._db
         pages = db.execute("PRAGMA page_count").fetchone()[0]
         db.execute(f"PRAGMA max_page_count = {pages}")
@@ -249,15 +248,18 @@ class JournalMachine(RuleBasedStateMachine):
     def no_limit_is_passed_but_by_a_correction(self) -> None:
         if not hasattr(self, "journal"):
             return
-        for (_, unit, window), held in self.journal.state._windows.items():
-            most = next(lim.amount for lim in LIMITS if (lim.unit, lim.window) == (unit, window))
+        for budget in self.journal.state.budgets.values():
+            held = budget.at(self.journal.state.latest_us)
             assert held.reserved >= 0
-            assert held.spent + held.reserved <= most + self.corrected.get(unit, 0)
+            assert held.spent + held.reserved <= budget.limit.amount + self.corrected.get(
+                budget.limit.unit, 0
+            )
 
     @invariant()
     def nothing_leaks(self) -> None:
         if hasattr(self, "journal") and not self.journal.open_calls:
-            assert all(held.reserved == 0 for held in self.journal.state._windows.values())
+            budgets = self.journal.state.budgets.values()
+            assert all(budget.at(self.journal.state.latest_us).reserved == 0 for budget in budgets)
 
     @precondition(lambda self: not self.unconfirmed and not self.pending)
     @rule()

@@ -3,17 +3,24 @@
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from made_terms import key_with
 
 from tokenweir.core.usage import Usage
-from tokenweir.ledger.laws import LEAST_OUTPUT, LedgerState, Spent, renews_at_us, window_start_us
-from tokenweir.ledger.messages import CostBound, KeyRecord, Limit, OpenCall
+from tokenweir.ledger.budgets import Spent
+from tokenweir.ledger.laws import LEAST_OUTPUT, LedgerState
+from tokenweir.ledger.messages import CostBound, OpenCall
+from tokenweir.ledger.terms import Limit
+from tokenweir.ledger.windows import NEVER_US, window_of
 
 DAY_US = 86_400_000_000
 LIMITS = (Limit("CNY", 10_000, "day"), Limit("tokens", 2_000, "month"), Limit("calls", 40, "total"))
 
 
-def key(limits: tuple[Limit, ...] = LIMITS) -> KeyRecord:
-    return KeyRecord("k", "k", "a", b"h" * 32, "sk-weir-k", 0, limits=limits)
+def state_with(limits: tuple[Limit, ...] = LIMITS) -> LedgerState:
+    state = LedgerState()
+    for change in key_with(limits).changes:
+        state.change(change, 0, lambda *_: 0)
+    return state
 
 
 def asks(number: int, at_us: int, input_tokens: int, output_tokens: int, currency: str = "CNY") -> OpenCall:
@@ -26,10 +33,8 @@ class Laws(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.state = LedgerState()
-        self.state.set_key(key())
+        self.state = state_with()
         self.now_us = 20_000 * DAY_US
-        self.latest_day = window_start_us("day", self.now_us)
         self.number = 0
         self.open: dict[bytes, tuple[int, int]] = {}
 
@@ -49,7 +54,7 @@ class Laws(RuleBasedStateMachine):
     def _room(self, input_tokens: int) -> int:
         left = {}
         for limit in LIMITS:
-            window = self.state._window("k", limit, self.now_us)
+            window = self.state.budgets["key/k", *limit.name].at(max(self.now_us, self.state.latest_us))
             left[limit.unit] = limit.amount - window.spent - window.reserved
         if left["calls"] < 1 or left["CNY"] < 2 * input_tokens or left["tokens"] < input_tokens:
             return -1
@@ -66,9 +71,9 @@ class Laws(RuleBasedStateMachine):
         usage = Usage(
             input=data.draw(st.integers(0, most_input)), output=data.draw(st.integers(0, most_output))
         )
-        self.state.spend(call, Spent(usage, usage.input * 2 + usage.output * 3, "CNY"))
+        self.state.spend(call, Spent(usage.total, usage.input * 2 + usage.output * 3, "CNY"))
         self.state.close(call)
-        assert self.state.close(call) == ()  # an end happens once
+        assert self.state.close(call) == []  # an end happens once
 
     @rule(days=st.integers(-2, 40))
     def time_passes(self, days: int) -> None:
@@ -76,15 +81,17 @@ class Laws(RuleBasedStateMachine):
 
     @invariant()
     def no_limit_is_passed(self) -> None:
-        for (_, unit, window), held in self.state._windows.items():
-            amount = next(lim.amount for lim in LIMITS if (lim.unit, lim.window) == (unit, window))
+        for budget in self.state.budgets.values():
+            held = budget.at(self.state.latest_us)
             assert held.reserved >= 0
-            assert held.spent + held.reserved <= amount
+            assert held.spent + held.reserved <= budget.limit.amount
 
     @invariant()
     def nothing_stays_reserved(self) -> None:
         if not self.open:
-            assert all(held.reserved == 0 for held in self.state._windows.values())
+            assert all(
+                budget.at(self.state.latest_us).reserved == 0 for budget in self.state.budgets.values()
+            )
 
 
 Laws.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
@@ -92,30 +99,28 @@ TestLaws = Laws.TestCase
 
 
 def test_of_500_on_a_limit_that_fits_100_exactly_100_are_opened() -> None:
-    state = LedgerState()
-    state.set_key(key((Limit("CNY", 100 * (2 * 10 + 3 * 20), "day"),)))
+    state = state_with((Limit("CNY", 100 * (2 * 10 + 3 * 20), "day"),))
     results = [state.decide_open(asks(n, DAY_US, 10, 20)) for n in range(1, 501)]
     opened = [n for n, result in enumerate(results, 1) if not result.refused and result.output_tokens == 20]
     assert opened == list(range(1, 101))
     for number in opened:
         call = number.to_bytes(16, "big")
-        state.spend(call, Spent(Usage(input=10, output=10), 50, "CNY"))
+        state.spend(call, Spent(20, 50, "CNY"))
         state.close(call)
     again = [state.decide_open(asks(n, DAY_US, 10, 20)) for n in range(501, 701)]
     assert sum(not result.refused and result.output_tokens == 20 for result in again) == 100 * 30 // 80
 
 
 def test_a_limit_in_money_refuses_what_it_cannot_bound() -> None:
-    state = LedgerState()
-    state.set_key(key((Limit("CNY", 100, "day"),)))
+    state = state_with((Limit("CNY", 100, "day"),))
     assert state.decide_open(asks(1, DAY_US, 1, 1, currency="USD")).refused == "currency"
     unpriced = OpenCall(2, b"2" * 16, DAY_US, "k", "a", "", "m", "chat", (), True, 1, 1)
     assert state.decide_open(unpriced).refused == "unpriced"
 
 
 def test_windows_renew_at_their_borders() -> None:
-    december = window_start_us("month", 1_797_000_000_000_000)
-    assert window_start_us("month", december - 1) < december
-    assert renews_at_us("month", window_start_us("month", december - 1)) == december
-    assert renews_at_us("day", DAY_US) == 2 * DAY_US
-    assert renews_at_us("total", 0) is None
+    december, _ = window_of("month", "UTC", 1_797_000_000_000_000)
+    before, end = window_of("month", "UTC", december - 1)
+    assert before < end == december
+    assert window_of("day", "UTC", DAY_US) == (DAY_US, 2 * DAY_US)
+    assert window_of("total", "UTC", 0) == (0, NEVER_US)

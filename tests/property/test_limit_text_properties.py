@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenweir.cli.limit_text import CURRENCIES, MAX_COUNT, MAX_MONEY_PICO, format_limit, parse_limit
-from tokenweir.ledger.messages import Limit
+from tokenweir.ledger.limit_text import CURRENCIES, MAX_COUNT, MAX_MONEY_PICO, format_limit, parse_limit
+from tokenweir.ledger.terms import Limit
 
 WINDOWS = st.sampled_from(("day", "month", "total"))
 MONEY = st.builds(Limit, st.sampled_from(CURRENCIES), st.integers(1, MAX_MONEY_PICO), WINDOWS)

@@ -5,9 +5,9 @@ import shlex
 from pathlib import Path
 
 from tokenweir.cli.greeting import greet
-from tokenweir.cli.new_key import make_key
 from tokenweir.cli.offers import Resolved, Source
 from tokenweir.gateway.config import GatewayConfig, ModelConfig
+from tokenweir.ledger.new_key import make_key
 
 MODELS = (ModelConfig(name="kimi-k2", deployments=()), ModelConfig(name="abacus", deployments=()))
 SOURCES = (Source(upstream="local", address="http://127.0.0.1:9", models=1, why="started by weir"),)

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from tokenweir.cli.limit_text import parse_limit
-from tokenweir.ledger.messages import Limit
+from tokenweir.ledger.limit_text import parse_limit
+from tokenweir.ledger.terms import Limit
 
 PICO = 10**12
 
@@ -38,7 +38,7 @@ def test_a_limit_is_read(text: str, limit: Limit) -> None:
         ("¥0/day", "must be more than 0"),
         ("¥5 tokens/day", "two units"),
         ("5 tok/day", "no currency known here"),
-        ("5 USD/year", "per day, per month or total"),
+        ("5 USD/year", "per minute, hour, day or month"),
         ("¥0.0000000000001", "more than 12 decimals"),
     ],
 )

@@ -58,3 +58,30 @@ class AppliedPrice(msgspec.Struct, frozen=True, cache_hash=True):
     currency: str
     rates: Rates
     note: str = ""  # which bracket and window, in words
+
+
+class SpreadCost(msgspec.Struct, frozen=True, cache_hash=True):
+    """A cost that does not go by tokens, spread over the calls it was for: theirs add up to `total_pico`."""
+
+    ref: str
+    currency: str
+    total_pico: int
+    note: str = ""  # what it was for, and by what it was spread
+
+
+def read_applied(content: bytes | str) -> AppliedPrice | SpreadCost:
+    """What an entry's price refers to, from its JSON. Raises msgspec.MsgspecError."""
+    found = msgspec.json.decode(content, type=_Either)
+    if found.total_pico is not None:
+        return SpreadCost(found.ref, found.currency, found.total_pico, found.note)
+    if found.rates is None:
+        raise msgspec.ValidationError("a price has rates, or a total that is spread")
+    return AppliedPrice(found.ref, found.currency, found.rates, found.note)
+
+
+class _Either(msgspec.Struct):
+    ref: str
+    currency: str
+    rates: Rates | None = None
+    total_pico: int | None = None
+    note: str = ""

@@ -14,11 +14,12 @@ import msgspec
 from tokenweir.cli import show
 from tokenweir.cli.colours import colours
 from tokenweir.cli.exits import FAILED, OK, NotReachableError
-from tokenweir.cli.new_key import DEFAULT_ACCOUNT, make_key
 from tokenweir.cli.running import find_running
 from tokenweir.cli.system import SystemClock, random_bytes
 from tokenweir.core.ids import parse_uuid
-from tokenweir.ledger.keys import create_key, revoke_key
+from tokenweir.ledger.changing import make_changes
+from tokenweir.ledger.new_key import make_key
+from tokenweir.ledger.terms import DEFAULT_ACCOUNT, RevokeKey, SetKey
 from tokenweir.ledger.views import CallRow, call_detail, open_reader
 
 #: A key of the user's own, instead of one that lives as long as the chat.
@@ -73,14 +74,12 @@ def run(directory: Path, text: str, model: str, environ: Mapping[str, str]) -> i
     if own_key:
         return Chat(directory, status.address, own_key, model).run(text)
     clock = SystemClock()
-    record, secret = make_key(
-        "weir chat", DEFAULT_ACCOUNT, (), now_us=clock.now_us(), random_bytes=random_bytes
-    )
-    create_key(directory, record, clock)
+    record, secret = make_key("weir chat", DEFAULT_ACCOUNT, now_us=clock.now_us(), random_bytes=random_bytes)
+    make_changes(directory, [SetKey(record)], clock)
     try:
         return Chat(directory, status.address, secret, model).run(text)
     finally:
-        revoke_key(directory, record.id, clock)
+        make_changes(directory, [RevokeKey(record.id, clock.now_us())], clock)
 
 
 class Chat:

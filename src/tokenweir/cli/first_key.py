@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from tokenweir.cli.new_key import DEFAULT_ACCOUNT, make_key
 from tokenweir.cli.system import random_bytes
 from tokenweir.core.clock import Clock
-from tokenweir.ledger.keys import create_key, list_keys
+from tokenweir.ledger.changing import make_changes
+from tokenweir.ledger.new_key import make_key
 from tokenweir.ledger.schema import DATABASE_NAME
+from tokenweir.ledger.terms import DEFAULT_ACCOUNT, SetKey
+from tokenweir.ledger.views.terms import terms_now
 
 
 def first_key(directory: Path, clock: Clock) -> str:
@@ -15,8 +17,8 @@ def first_key(directory: Path, clock: Clock) -> str:
     Called before the writer starts; it makes the ledger, so that a disk or a schema that is no good is
     told at once.
     """
-    if (directory / DATABASE_NAME).exists() and list_keys(directory):
+    if (directory / DATABASE_NAME).exists() and terms_now(directory).keys:
         return ""
-    record, secret = make_key("first", DEFAULT_ACCOUNT, (), now_us=clock.now_us(), random_bytes=random_bytes)
-    create_key(directory, record, clock)
+    record, secret = make_key("first", DEFAULT_ACCOUNT, now_us=clock.now_us(), random_bytes=random_bytes)
+    make_changes(directory, [SetKey(record)], clock)
     return secret

@@ -35,6 +35,7 @@ class UsageLine(msgspec.Struct, frozen=True):
     refused: int
     failed: int
     attempts: int
+    charge: dict[str, str]  # where accounts are charged by a price of their own
 
 
 class UsageAnswer(msgspec.Struct, frozen=True):
@@ -59,6 +60,7 @@ def usage_line(row: UsageRow) -> UsageLine:
         refused=row.refused,
         failed=row.failed,
         attempts=row.attempts,
+        charge=show.decimals(row.charge_pico),
     )
 
 
@@ -97,19 +99,26 @@ def run(directory: Path, by: str, since: str, until: str, as_json: bool, clock: 
 
 
 def _print(groups: tuple[str, ...], rows: list[UsageRow]) -> None:
-    columns = [*groups, "calls", "input", "cached", "written", "output", "reasoning", "cost", "remarks"]
-    lines = [[*row.by.values(), *_cells(row)] for row in rows]
+    charged = any(row.charge_pico for row in rows)
+    counts = ["calls", "input", "cached", "written", "output", "reasoning"]
+    columns = [*groups, *counts, "cost", *(["charge"] if charged else []), "remarks"]
+    lines = [[*row.by.values(), *_cells(row, charged)] for row in rows]
     if len(rows) > 1:
-        lines.append(["total", *[""] * (len(groups) - 1), *_cells(total(rows))])
-    show.print_table(columns, lines, right=frozenset(range(len(groups), len(groups) + 7)))
+        lines.append(["total", *[""] * (len(groups) - 1), *_cells(total(rows), charged)])
+    show.print_table(columns, lines, right=frozenset(range(len(groups), len(columns) - 1)))
     if not rows:
         show.console().print("No calls yet.")
 
 
-def _cells(row: UsageRow) -> list[str]:
+def _cells(row: UsageRow, charged: bool) -> list[str]:
     tokens = tokens_of(row)
     counts = (row.calls, *msgspec.structs.astuple(tokens))
-    return [*(f"{count:,}" for count in counts), show.money(row.cost_pico) or "–", remarks(row)]
+    amounts = [row.cost_pico, row.charge_pico] if charged else [row.cost_pico]
+    return [
+        *(f"{count:,}" for count in counts),
+        *(show.money(amount) or "–" for amount in amounts),
+        remarks(row),
+    ]
 
 
 def remarks(row: UsageRow) -> str:

@@ -40,10 +40,10 @@ class IdSource:
         self._pool = b""
         self._offset = 0
 
-    def new(self) -> bytes:
-        """A fresh UUIDv7. Random bytes are drawn 4 KiB at a time: one system call serves 409 ids."""
+    def new(self, now_us: int | None = None) -> bytes:
+        """A fresh UUIDv7, of this moment or now. Random bytes are drawn 4 KiB at a time: one system call serves 409 ids."""
         if self._offset + 10 > len(self._pool):
             self._pool, self._offset = self._random_bytes(4096), 0
         entropy = self._pool[self._offset : self._offset + 10]
         self._offset += 10
-        return uuid7(self._now_us(), entropy)
+        return uuid7(self._now_us() if now_us is None else now_us, entropy)

@@ -4,9 +4,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tokenweir.catalog.charges import dearest_charge
 from tokenweir.gateway.config import DeploymentConfig
 from tokenweir.gateway.plan import Plan, Served
-from tokenweir.ledger.messages import OpenCall
+from tokenweir.ledger.known_terms import KnownTerms
+from tokenweir.ledger.messages import CostBound, OpenCall
+from tokenweir.ledger.terms import KeyRecord
 from tokenweir.protocol import problems
 from tokenweir.protocol.chat import BadRequest
 from tokenweir.protocol.passage import TRANSLATED
@@ -20,8 +23,15 @@ from tokenweir.protocol.wires import Wire
 if TYPE_CHECKING:
     from tokenweir.gateway.call import Call
 
+#: Currency, pico per token of input, of output.
+Rates = tuple[tuple[str, int, int], ...]
+
 #: Input of pictures, sound and files is not bounded by the request's bytes where it is fetched from an address.
 MEDIA_TOKENS = 131_072
+#: What a host's template adds to the text of a request, beyond what its JSON is longer: a system prompt of its own …
+TEMPLATE_TOKENS = 128
+#: … and instructions for the use of tools (Anthropic documents up to 530 tokens; templates of open models have fewer).
+TOOL_TOKENS = 640
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -66,13 +76,17 @@ class _Named(msgspec.Struct):
 def reservation(call: "Call", served: Served) -> OpenCall:
     """What the ledger is asked for before anything goes upstream."""
     key, request, bounds = call.key, call.request, served.bounds
-    input_tokens = call.body_bytes
+    input_tokens = call.body_bytes + TEMPLATE_TOKENS + (TOOL_TOKENS if b'"tools"' in call.body else 0)
     if request.has_media:
         input_tokens += bounds.context or MEDIA_TOKENS
     asked = request.max_output
     if asked is None:
         asked = bounds.max_output or call.plan.limits.default_max_output
-    limited = bool(key.limits)
+    terms = call.worker.link.terms
+    costs: Rates = ()
+    unpriced = False
+    if terms.is_limited(key):
+        costs, unpriced = _dearest(terms, key, served, call.arrived_us)
     return OpenCall(
         seq=call.worker.link.next_seq(),
         call=call.id,
@@ -80,10 +94,18 @@ def reservation(call: "Call", served: Served) -> OpenCall:
         key=key.id,
         account=key.account,
         run=key.run,
-        model=request.model,
+        model=served.name,
         dialect=call.wire.name,
-        bounds=bounds.costs(input_tokens) if limited else (),
-        unpriced=limited and bounds.unpriced,
+        bounds=tuple(CostBound(c, i * input_tokens, o) for c, i, o in costs),
+        unpriced=unpriced,
         input_tokens=input_tokens,
         output_tokens=asked * request.n,
     )
+
+
+def _dearest(terms: KnownTerms, key: KeyRecord, served: Served, at_us: int) -> tuple[Rates, bool]:
+    """What the account pays for a token of input and of output at the dearest, by currency; and whether that is unknown."""
+    rule = terms.charge_rule(key.account, served.name, at_us)
+    if rule is None:
+        return served.bounds.rates, served.bounds.unpriced
+    return dearest_charge(rule, served.bounds.rates), rule.price is None and served.bounds.unpriced

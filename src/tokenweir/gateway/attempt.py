@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tokenweir.catalog.pricing import cost, price_call
-from tokenweir.core.usage import NOTHING_USED, Provenance, Usage
+from tokenweir.core.usage import NOTHING_USED, Usage
 from tokenweir.gateway.config import DeploymentConfig
 from tokenweir.gateway.upstream import Upstream
 from tokenweir.gateway.upstream_connection import Fault, UpstreamConnection
@@ -14,7 +13,6 @@ from tokenweir.protocol.http import connection_names, header_text, to_client
 from tokenweir.protocol.wires import Meter
 
 if TYPE_CHECKING:
-    from tokenweir.catalog.price import AppliedPrice
     from tokenweir.gateway.call import Call
     from tokenweir.gateway.outgoing import Outgoing
 
@@ -229,12 +227,3 @@ class Attempt:
         if self.meter is not None:
             return self.meter.settled(self.call.prompt_bytes)
         return broken_usage(self.call.prompt_bytes, self.status, self.size)
-
-    def price(self, usage: Usage) -> "tuple[AppliedPrice | None, int | None]":
-        """The applied price and the cost (pico): (None, None) where there is no price."""
-        applied = price_call(
-            self.deployment.prices, usage.prompt, begun_us=self.begun_us, ended_us=self.call.clock.now_us()
-        )
-        if applied is None:
-            return None, None
-        return applied, None if usage.provenance is Provenance.UNKNOWN else cost(applied, usage)

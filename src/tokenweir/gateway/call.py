@@ -16,7 +16,9 @@ from tokenweir.gateway.settlement import checkpoint_of, close_of, count
 from tokenweir.gateway.upstream_connection import Fault
 from tokenweir.gateway.upstream_problems import problem_of_fault, problem_of_status
 from tokenweir.ledger.entries import Outcome
-from tokenweir.ledger.messages import KeyRecord, OpenResult
+from tokenweir.ledger.known_terms import allows_dialect, allows_model
+from tokenweir.ledger.messages import OpenCall, OpenResult
+from tokenweir.ledger.terms import KeyRecord
 from tokenweir.protocol import problems
 from tokenweir.protocol.answers import prompt_text_bytes
 from tokenweir.protocol.chat import BadRequest, ChatRequest
@@ -47,8 +49,8 @@ class Call:
         self.plan = worker.plan
         self.client: AnsweringConnection | None = client
         self.key = key
-        self.id = worker.ids.new()
         self.arrived_us = worker.clock.now_us()
+        self.id = worker.ids.new(self.arrived_us)  # the windows of limits are found again by it
         self.state = State.ARRIVED
         self.wire = BY_PATH[request.path]
         self.body = request.body
@@ -60,10 +62,13 @@ class Call:
             worker.cors_lines(request.origin),
         )
         self.request = ChatRequest(model="")
+        self.model = ""  # the public name; clients may ask by another
         self.form: Form | None = None  # the request in no dialect, where it has to be said anew
         self.anew = False  # it has to be said anew also in its own dialect
         self._interrupted = False
-        self._granted: int | None = None  # tokens of output, where they have to be said upstream
+        self.reserved: OpenCall | None = None  # what the ledger was asked for
+        self.granted_output = 0  # tokens of output that it granted, over all choices
+        self._granted: int | None = None  # for each choice, where it has to be said upstream
         self._order: list[str] = []
         self._attempt: Attempt | None = None
         self._attempts = 0
@@ -110,6 +115,12 @@ class Call:
         if served is None:
             self._refuse(problems.model_not_found(self.request.model, self.plan.nearest(self.request.model)))
             return
+        self.model = served.name
+        if not (allows_model(self.key, served.name) and allows_dialect(self.key, self.wire.name)):
+            self._refuse(
+                problems.not_allowed(self.request.model, self.wire.name, self.key.models, self.key.dialects)
+            )
+            return
         if len(self.worker.calls) >= self.plan.limits.max_in_flight:
             self._refuse(problems.overloaded(f"{self.plan.limits.max_in_flight} calls are under way"))
             return
@@ -124,17 +135,19 @@ class Call:
         self._order = list(decide(candidates, now_us).order)[::-1]
         self.state = move(self.state, Event.RESERVE)
         self.worker.calls[self.id] = self
-        self.worker.link.open(reservation(self, served), self._opened)
+        self.reserved = reservation(self, served)
+        self.worker.link.open(self.reserved, self._opened)
 
     def _opened(self, result: OpenResult | None) -> None:
         if result is None:
             self._refuse(problems.ledger_unavailable())
         elif result.refused:
             self.worker.counters.add(f"weir_refused|reason={result.refused}")
-            self._refuse(refusal(result, self.wire.spent_status))
+            self._refuse(refusal(result, self.wire.spent_status, self.clock.now_us()))
         else:
             self.state = move(self.state, Event.OPENED)
-            if self.key.limits and self.wire.clamps:
+            self.granted_output = result.output_tokens
+            if self.wire.clamps and self.worker.link.terms.is_limited(self.key):
                 each = result.output_tokens // self.request.n
                 if each != self.request.max_output:
                     self._granted = each

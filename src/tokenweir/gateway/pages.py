@@ -11,6 +11,7 @@ from tokenweir.gateway.inbound import ClientConnection
 from tokenweir.gateway.metrics import exposition
 from tokenweir.gateway.plan import Plan, Served
 from tokenweir.gateway.request import Request
+from tokenweir.ledger.known_terms import allows_model
 from tokenweir.protocol.problems import Problem, ledger_unavailable, model_not_found
 from tokenweir.protocol.stored_responses import not_kept
 
@@ -59,18 +60,18 @@ def _anthropic_model(name: str, served: Served) -> _AnthropicModel:
 
 def models(worker: "Worker", request: Request, client: ClientConnection) -> None:
     """Every public name, in Anthropic's shape or in OpenAI's."""
-    plan = worker.plan
-    client.answer(
-        200, _JSON + worker.lines(request), (_anthropic_list if request.is_anthropic else _openai_list)(plan)
-    )
+    plan, key = worker.plan, request.key
+    names = [name for name in plan.listed if key is None or allows_model(key, plan.models[name].name)]
+    tell = _anthropic_list if request.is_anthropic else _openai_list
+    client.answer(200, _JSON + worker.lines(request), tell(plan, names))
 
 
-def _openai_list(plan: Plan) -> bytes:
-    return msgspec.json.encode(_Models("list", [_model(name, plan.models[name]) for name in plan.listed]))
+def _openai_list(plan: Plan, names: list[str]) -> bytes:
+    return msgspec.json.encode(_Models("list", [_model(name, plan.models[name]) for name in names]))
 
 
-def _anthropic_list(plan: Plan) -> bytes:
-    listed = [_anthropic_model(name, plan.models[name]) for name in plan.listed]
+def _anthropic_list(plan: Plan, names: list[str]) -> bytes:
+    listed = [_anthropic_model(name, plan.models[name]) for name in names]
     ends = (listed[0].id, listed[-1].id) if listed else (None, None)
     return msgspec.json.encode(_AnthropicModels(listed, *ends))
 

@@ -8,7 +8,6 @@ import msgspec
 
 from tokenweir.catalog.pricing import dearest
 from tokenweir.gateway.config import DeploymentConfig, GatewayConfig, Target, UpstreamConfig
-from tokenweir.ledger.messages import CostBound
 from tokenweir.protocol.http import request_prefix
 from tokenweir.protocol.passage import TRANSLATED
 from tokenweir.protocol.wires import WIRES
@@ -22,15 +21,11 @@ class Bounds(msgspec.Struct, frozen=True):
     max_output: int | None  # tokens, where every deployment names one
     context: int | None  # tokens, where every deployment names one
 
-    def costs(self, input_tokens: int) -> tuple[CostBound, ...]:
-        """What `input_tokens` may cost in each currency, and each token of output."""
-        return tuple(CostBound(c, i * input_tokens, o) for c, i, o in self.rates)
-
 
 class Served(msgspec.Struct, frozen=True):
     """A model that clients can ask for."""
 
-    name: str
+    name: str  # the public one
     deployments: tuple[DeploymentConfig, ...]
     bounds: Bounds
     created_s: int
@@ -51,8 +46,11 @@ class Plan:
             for name in (model.name, *model.aliases):
                 self.models.setdefault(name, served)
         self.listed = tuple(sorted(self.models))
+        public = {name: model.name for model in reversed(config.models) for name in model.deployments}
         for deployment in config.deployments:
-            self.models.setdefault(deployment.name, self._serve(deployment.name, (deployment.name,), 0))
+            # Asked for by its own name it is still the model: what holds for the one holds for the other.
+            name = public.get(deployment.name, deployment.name)
+            self.models.setdefault(deployment.name, self._serve(name, (deployment.name,), 0))
         self._ways = {(u.name, d): way_of(u, d) for u in config.upstreams for d in WIRES}
         self._prefixes: dict[tuple[str, str], bytes] = {}
 

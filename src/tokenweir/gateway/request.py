@@ -1,7 +1,7 @@
 """What a request's head says, and what is wrong with it. Decisions only: bytes in, a Request or a Problem out."""
 
 from tokenweir.gateway.config import Limits
-from tokenweir.ledger.messages import KeyRecord
+from tokenweir.ledger.terms import KeyRecord
 from tokenweir.protocol import problems
 from tokenweir.protocol.http import FORWARDED_TO_UPSTREAM, connection_names
 from tokenweir.protocol.problems import Problem

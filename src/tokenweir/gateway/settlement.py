@@ -2,13 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from tokenweir.catalog.pricing import price_id
+import msgspec
+
+from tokenweir.catalog.charges import charge_call, dearest_charge
+from tokenweir.catalog.price import AppliedPrice
+from tokenweir.catalog.pricing import cost, dearest, price_call, price_id
 from tokenweir.core.usage import Provenance, Usage
 from tokenweir.gateway.attempt import Attempt
 from tokenweir.gateway.metrics import Counters
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.link import SocketLedgerLink
-from tokenweir.ledger.messages import Checkpoint, CloseAttempt
+from tokenweir.ledger.messages import NO_CHARGE, Charge, Checkpoint, CloseAttempt
 
 if TYPE_CHECKING:
     from tokenweir.gateway.call import Call
@@ -17,10 +21,11 @@ if TYPE_CHECKING:
 def checkpoint_of(call: "Call", attempt: Attempt, ordinal: int, at_us: int) -> Checkpoint:
     """How far a stream has come."""
     link, usage = call.worker.link, attempt.usage_so_far()
-    price, cost_pico, currency = priced(link, attempt, usage)
+    paid = priced(call, attempt, usage)
     return Checkpoint(
         link.next_seq(), call.id, attempt.id, ordinal, at_us, attempt.deployment.upstream,
-        attempt.deployment.name, usage, price, cost_pico, currency,
+        attempt.deployment.name, usage, paid.price, paid.cost_pico, paid.currency, paid.charge,
+        still_reserved(call, attempt, usage),
     )  # fmt: skip
 
 
@@ -29,7 +34,7 @@ def close_of(
 ) -> CloseAttempt:
     """The end of an attempt, or of a call that had none."""
     link, now_us = call.worker.link, call.clock.now_us()
-    price, cost_pico, currency = ("", None, "") if attempt is None else priced(link, attempt, usage)
+    paid = NOT_PRICED if attempt is None else priced(call, attempt, usage)
     return CloseAttempt(
         seq=link.next_seq(),
         call=call.id,
@@ -41,23 +46,64 @@ def close_of(
         deployment="" if attempt is None else attempt.deployment.name,
         served_model="" if attempt is None else attempt.served_model,
         usage=usage,
-        price=price,
-        cost_pico=cost_pico,
-        currency=currency,
+        price=paid.price,
+        cost_pico=paid.cost_pico,
+        currency=paid.currency,
         ttft_us=None if attempt is None else attempt.ttft_us,
         duration_us=max(0, now_us - call.arrived_us),
         status=0 if attempt is None else attempt.status,
         outcome=outcome,
         reason=reason,
+        charge=paid.charge,
     )
 
 
-def priced(link: SocketLedgerLink, attempt: Attempt, usage: Usage) -> tuple[str, int | None, str]:
-    """Id of the applied price, cost in pico and currency; ("", None, "") where there is no price."""
-    applied, cost_pico = attempt.price(usage)
-    if applied is None:
-        return "", None, ""
-    return link.define_price(price_id(applied)[1]), cost_pico, applied.currency
+class Priced(msgspec.Struct, frozen=True):
+    """What an attempt cost, and what its account is charged; empty and None where there is no price."""
+
+    price: str = ""  # id of the applied price
+    cost_pico: int | None = None
+    currency: str = ""
+    charge: Charge = NO_CHARGE
+
+
+NOT_PRICED = Priced()
+
+
+def priced(call: "Call", attempt: Attempt, usage: Usage) -> Priced:
+    """By the prices in force at the moments that their vendors go by."""
+    link, ended_us = call.worker.link, call.clock.now_us()
+    applied = price_call(
+        attempt.deployment.prices, usage.prompt, begun_us=attempt.begun_us, ended_us=ended_us
+    )
+    rule = link.terms.charge_rule(call.key.account, call.model, call.arrived_us)
+    charge = NO_CHARGE
+    if rule is not None:
+        charged = charge_call(rule, applied, usage.prompt, begun_us=attempt.begun_us, ended_us=ended_us)
+        if charged is not None:
+            charge = Charge(*_amount(link, charged, usage))
+    return Priced(charge=charge) if applied is None else Priced(*_amount(link, applied, usage), charge)
+
+
+def _amount(link: SocketLedgerLink, applied: AppliedPrice, usage: Usage) -> tuple[str, int | None, str]:
+    """Id of the applied price, pico, currency."""
+    pico = None if usage.provenance is Provenance.UNKNOWN else cost(applied, usage)
+    return link.define_price(price_id(applied)[1]), pico, applied.currency
+
+
+def still_reserved(call: "Call", attempt: Attempt, usage: Usage) -> dict[str, int]:
+    """The dearest that a stream can still become, by unit, now that its deployment is known; {} where nobody asks."""
+    granted, reserved = call.granted_output, call.reserved
+    if reserved is None or not call.worker.link.terms.is_limited(call.key):
+        return {}
+    reported = usage.provenance is Provenance.REPORTED and usage.prompt > 0
+    prompt = usage.prompt if reported else reserved.input_tokens
+    still = {bound.currency: 0 for bound in reserved.bounds} | {"tokens": prompt + granted}
+    rule = call.worker.link.terms.charge_rule(call.key.account, call.model, call.arrived_us)
+    rates = dearest(attempt.deployment.prices)
+    for currency, each_input, each_output in rates if rule is None else dearest_charge(rule, rates):
+        still[currency] = each_input * prompt + each_output * granted
+    return still
 
 
 def count(

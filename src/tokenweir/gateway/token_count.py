@@ -7,6 +7,7 @@ from tokenweir.gateway.config import DeploymentConfig, Target
 from tokenweir.gateway.request import Request
 from tokenweir.gateway.upstream import Upstream
 from tokenweir.gateway.upstream_connection import Fault, UpstreamConnection
+from tokenweir.ledger.known_terms import allows_dialect, allows_model
 from tokenweir.protocol import problems
 from tokenweir.protocol.anthropic_headers import upstream_headers
 from tokenweir.protocol.chat import BadRequest, ChatRequest
@@ -48,6 +49,10 @@ class TokenCount:
         served = plan.models.get(asked.model)
         if served is None:
             self._refuse(problems.model_not_found(asked.model, plan.nearest(asked.model)))
+            return
+        key = self._request.key
+        if key is not None and not (allows_model(key, served.name) and allows_dialect(key, "messages")):
+            self._refuse(problems.not_allowed(asked.model, "messages", key.models, key.dialects))
             return
         for deployment in served.deployments:
             way = plan.way(deployment, "messages")

@@ -111,7 +111,8 @@ class Worker:
         path, secret = request.path, request.secret
         if not (path in _OPEN_PATHS or (path == b"/metrics" and not self.plan.config.metrics_need_key)):
             if secret:
-                request.key = self.link.key_by_hash(hashlib.sha256(secret).digest())
+                digest = hashlib.sha256(secret).digest()
+                request.key = self.link.terms.key_by_hash(digest, self.clock.now_us())
             if not self.link.available:
                 return problems.ledger_unavailable()
             if request.key is None:

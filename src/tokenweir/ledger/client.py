@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from tokenweir.ledger.messages import Checkpoint, CloseAttempt, KeyRecord, OpenCall, OpenResult
+from tokenweir.ledger.known_terms import KnownTerms
+from tokenweir.ledger.messages import Checkpoint, CloseAttempt, OpenCall, OpenResult
 
 
 class LedgerLink(Protocol):
@@ -13,6 +14,11 @@ class LedgerLink(Protocol):
     are sent again by the link, for as long as it takes; opens whose connection is lost before their answer
     are reported as unavailable instead, so that their callers can answer 503.
     """
+
+    @property
+    def terms(self) -> KnownTerms:
+        """Keys, prices for customers, and who is under a limit."""
+        ...
 
     @property
     def available(self) -> bool:
@@ -37,8 +43,4 @@ class LedgerLink(Protocol):
 
     def define_price(self, applied: bytes) -> str:
         """The id of an applied price (JSON of AppliedPrice), written before anything that refers to it."""
-        ...
-
-    def key_by_hash(self, digest: bytes) -> KeyRecord | None:
-        """The live key with this SHA-256, or None."""
         ...

@@ -18,6 +18,12 @@ class Kind(StrEnum):
         "settled"  # the last attempt and the end of the call; durable before the last byte to the client
     )
     LATE = "late"  # what the end of a call really was, learned after it was settled: takes that entry's place
+    REPRICED = "repriced"  # the end of a call at another price: takes that entry's place, at its time
+    REPRICED_ATTEMPT = "repriced_attempt"  # the same for an attempt that was followed by another
+
+
+#: Entries that end a call; of several the last one stands.
+ENDS = (Kind.SETTLED, Kind.LATE, Kind.REPRICED)
 
 
 class Outcome(StrEnum):
@@ -44,7 +50,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at_us: int  # UTC
     call: bytes
     attempt: bytes = b""
-    ordinal: int = 0  # 1 for the first attempt; checkpoints count their own
+    ordinal: int = 0  # 1 for the first attempt; checkpoints and corrections count their own
     account: str = ""
     key: str = ""  # the key's id, never the secret
     run: str = ""
@@ -65,3 +71,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bound_input: int = 0  # of "opened": tokens set aside for the prompt …
     bound_output: int = 0  # … and granted to the answer
     reserved_pico: int | None = None  # of "opened": money set aside, in `currency`; None: no limit in money
+    charge_price: str = (
+        ""  # id of the applied price that the account is charged; empty: it pays what the attempt cost
+    )
+    charge_pico: int | None = None
+    charge_currency: str = ""
+    covered_tokens: int = 0  # of the usage, by an allowance of tokens
+    also_reserved: str = ""  # of "opened": JSON of money set aside in further currencies
+
+    @property
+    def pays(self) -> tuple[int, str]:
+        """What the account pays for it: the charge where there is one, else the cost; pico and currency."""
+        if self.charge_price:
+            return self.charge_pico or 0, self.charge_currency
+        return self.cost_pico or 0, self.currency

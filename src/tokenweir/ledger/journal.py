@@ -4,25 +4,26 @@ import msgspec
 
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import LedgerError
-from tokenweir.ledger.entries import WORKER_GONE, Entry, Kind, Outcome
-from tokenweir.ledger.laws import Spent
+from tokenweir.ledger.budgets import NOTHING, Counted, Spent, spent_by
+from tokenweir.ledger.checks import wrong_with
+from tokenweir.ledger.entries import ENDS, WORKER_GONE, Entry, Kind, Outcome
+from tokenweir.ledger.laws import Open
 from tokenweir.ledger.messages import (
     Checkpoint,
     CloseAttempt,
-    CreateKey,
     DefinePrice,
-    KeyRecord,
-    Limit,
+    MakeChanges,
     OpenCall,
     OpenResult,
-    RevokeKey,
+    Reprice,
 )
-from tokenweir.ledger.store import Batch, Spending, Store
+from tokenweir.ledger.store import Batch, Store
+from tokenweir.ledger.terms import Change, Limit
 
-_ENDS = (Kind.SETTLED, Kind.LATE, Kind.REFUSED)
+_OVER = (*ENDS, Kind.REFUSED)
 #: How many calls that have ended are remembered: for so long no other call has to be looked for in the file.
 REMEMBERED_CALLS = 8_192
-Durable = OpenCall | Checkpoint | CloseAttempt | DefinePrice | CreateKey | RevokeKey
+Durable = OpenCall | Checkpoint | CloseAttempt | DefinePrice | MakeChanges | Reprice
 
 
 class Journal:
@@ -39,15 +40,15 @@ class Journal:
         self._remembered_calls = remembered_calls
         self._ended: dict[bytes, None] = {}
         self._forgotten_upto = store.last_call
-        self.keys_changed = False
+        self.changed: list[Change] = []  # what workers have to be told once it is durable
 
     @property
     def open_calls(self) -> list[bytes]:
         """Calls under way, oldest first."""
         return list(self.state.open_calls)
 
-    def apply(self, operation: Durable) -> OpenResult | None:
-        """Take one operation into the batch. Only an OpenCall has a result."""
+    def apply(self, operation: Durable) -> OpenResult | str | None:
+        """Take one operation into the batch. An OpenCall has a result; so has a change that is refused: why."""
         match operation:
             case OpenCall():
                 return self._open(operation)
@@ -57,18 +58,17 @@ class Journal:
                 self._close(operation)
             case DefinePrice(id=id, applied=applied):
                 self._batch.prices.append((id, applied))
-            case CreateKey(key=key):
-                self._batch.created.append(key)
-                self._change_key(key)
-            case RevokeKey(id=id, at_us=at_us):
-                self._batch.revoked.append((at_us, id))
-                known = self.state.keys.get(id)
-                if known is not None:
-                    self._change_key(msgspec.structs.replace(known, revoked_us=at_us))
+            case Reprice():
+                self._reprice(operation)
+            case MakeChanges():
+                return self._change(operation)
         return None
 
     def commit(self) -> None:
-        """Make the batch durable. Raises LedgerError; then its openings are undone and the rest is kept."""
+        """Make the batch durable. Raises LedgerError; then its openings are undone and the rest is kept.
+
+        Terms that could not be written are in force all the same until the next try succeeds: they were taken.
+        """
         if not self._batch:
             return
         first_open = next(iter(self._opened_seq.values()), self.store.last_seq + 1)
@@ -115,14 +115,15 @@ class Journal:
             self._ended_now.add(op.call)
         else:
             self._opened_now.append(op.call)
-        currency, pico = self.state.reserved_money(op.call)
+        record = self.state.open_calls.get(op.call)
+        currency, pico, also = _reserved(op, record, result) if op.bounds else ("", None, "")
         self._batch.add(
             Entry(
                 kind=Kind.REFUSED if result.refused else Kind.OPENED, at_us=op.at_us, call=op.call,
                 account=op.account, key=op.key, run=op.run, model=op.model, dialect=op.dialect,
-                outcome=Outcome.REFUSED if result.refused else None, reason=result.refused,
+                outcome=Outcome.REFUSED if result.refused else None, reason=_cut(op, result),
                 bound_input=op.input_tokens, bound_output=result.output_tokens, currency=currency,
-                reserved_pico=pico,
+                reserved_pico=pico, also_reserved=also,
             )
         )  # fmt: skip
         return result
@@ -136,9 +137,12 @@ class Journal:
                 kind=Kind.CHECKPOINT, at_us=op.at_us, call=op.call, attempt=op.attempt, ordinal=op.ordinal,
                 account=record.account, key=record.key, run=record.run, model=record.model, dialect=record.dialect,
                 upstream=op.upstream, deployment=op.deployment, usage=op.usage, price=op.price,
-                cost_pico=op.cost_pico, currency=op.currency,
+                cost_pico=op.cost_pico, currency=op.currency, charge_price=op.charge.price,
+                charge_pico=op.charge.pico, charge_currency=op.charge.currency,
             )
         )  # fmt: skip
+        if op.reserves:
+            self.state.shrink(op.call, op.reserves)
 
     def _close(self, op: CloseAttempt) -> None:
         if not op.final and self._has(op.call, Kind.ATTEMPT, op.ordinal):
@@ -154,32 +158,62 @@ class Journal:
         if op.final:
             self._end(_closing(Kind.SETTLED, op, who))
         else:
-            entry = _closing(Kind.ATTEMPT, op, who)
-            self._count(op.call, record.key, self.state.spend(op.call, _spent(entry)))
-            self._batch.add(entry)
+            self._batch.add(self._spend(_closing(Kind.ATTEMPT, op, who)))
 
     def _close_afterwards(self, op: CloseAttempt) -> None:
         """A worker reports a call that has been closed without it, or that this ledger never saw."""
-        end = self._last(op.call, *_ENDS)
-        closed_in_its_stead = end is not None and end.kind is Kind.SETTLED and end.reason == WORKER_GONE
-        if end is not None and not closed_in_its_stead and (op.final or end.kind is not Kind.LATE):
+        end = self._last(op.call, *_OVER)
+        settled, late = self._last(op.call, Kind.SETTLED), self._last(op.call, Kind.LATE)
+        closed_in_its_stead = settled is not None and settled.reason == WORKER_GONE and late is None
+        if end is not None and not closed_in_its_stead and (op.final or late is None):
             return  # sent again, or it had been refused
         if end is None and not op.usage.total and not op.cost_pico:
             return  # its opening was never written, and nothing was used
         who = self._last(op.call, Kind.OPENED) or end or Entry(kind=Kind.OPENED, at_us=op.at_us, call=op.call)
         entry = _closing(Kind.LATE if op.final else Kind.ATTEMPT, op, who)
-        before = _spent(end) if op.final and end is not None else None
         if op.final:
             self._ended_now.add(op.call)
-        self._count(op.call, who.key, self.state.correct(who.key, who.at_us, before, _spent(entry)))
-        self._batch.add(entry)
+        self._correct(entry, who.at_us, spent_by(end) if op.final and end is not None else NOTHING)
+
+    def _reprice(self, op: Reprice) -> None:
+        """The entry that stands for an attempt, at another price. One that is under way has none to correct yet."""
+        standing = self._standing(op.call, op.attempt)
+        if standing is None or standing.reason == op.correction or op.call in self.state.open_calls:
+            return
+        ends = standing.kind in ENDS
+        entry = msgspec.structs.replace(
+            standing, kind=Kind.REPRICED if ends else Kind.REPRICED_ATTEMPT,
+            ordinal=self._corrections(op.call) + 1, price=op.price, cost_pico=op.cost_pico, currency=op.currency,
+            charge_price=op.charge.price, charge_pico=op.charge.pico, charge_currency=op.charge.currency,
+            reason=op.correction,
+        )  # fmt: skip
+        opened = self._last(op.call, Kind.OPENED)
+        self._correct(entry, standing.at_us if opened is None else opened.at_us, spent_by(standing))
+
+    def _change(self, op: MakeChanges) -> str:
+        """All of them or, where one is refused, none. A limit that is new begins with what the entries say."""
+        if self._batch.entries:
+            self.commit()
+        at_us = self._clock.now_us()
+        trial = self.state.terms.copy()
+        for change in op.changes:
+            wrong = wrong_with(trial, change)
+            if wrong:
+                return wrong
+            trial.apply(change)
+        for change in op.changes:
+            rows = self.state.change(change, at_us, self._history)
+            self._batch.changes.append((at_us, op.actor, change))
+            self._batch.counted += [(b"", row) for row in rows]
+        self.changed += op.changes
+        return ""
 
     # --- parts
 
     def _has_ended(self, call: bytes) -> bool:
         if call > self._forgotten_upto and call not in self._ended and call not in self._batch.by_call:
             return False
-        return self._last(call, *_ENDS) is not None
+        return self._last(call, *_OVER) is not None
 
     def _remember(self, call: bytes) -> None:
         self._ended[call] = None
@@ -193,36 +227,55 @@ class Journal:
         known = any(entry.kind is kind and entry.ordinal == ordinal for entry in gathered)
         return known or self.store.entry(call, kind, ordinal) is not None
 
-    def _last(self, call: bytes, *kinds: Kind) -> Entry | None:
-        """The last entry of a call of these kinds, be it written or about to be."""
+    def _last(self, call: bytes, *kinds: Kind, attempt: bytes = b"") -> Entry | None:
+        """The last entry of a call of these kinds (and of one attempt, if it is named), be it written or about to be."""
         for entry in reversed(self._batch.by_call.get(call, ())):
-            if entry.kind in kinds:
+            if entry.kind in kinds and attempt in (b"", entry.attempt):
                 return entry
-        return self.store.last_entry(call, *kinds)
+        return self.store.last_entry(call, *kinds, attempt=attempt)
+
+    def _standing(self, call: bytes, attempt: bytes) -> Entry | None:
+        """The entry that counts for an attempt."""
+        end = self._last(call, *ENDS)
+        if end is not None and end.attempt == attempt:
+            return end
+        return self._last(call, Kind.ATTEMPT, Kind.REPRICED_ATTEMPT, attempt=attempt)
+
+    def _corrections(self, call: bytes) -> int:
+        gathered = self._batch.by_call.get(call, ())
+        fresh = sum(entry.kind in (Kind.REPRICED, Kind.REPRICED_ATTEMPT) for entry in gathered)
+        return fresh + self.store.corrections(call)
 
     def _end(self, entry: Entry) -> None:
-        key = self.state.open_calls[entry.call].key
-        self._count(entry.call, key, self.state.spend(entry.call, _spent(entry)))
-        self._count(entry.call, key, self.state.close(entry.call))
+        entry = self._spend(entry)
+        self._count(entry.call, self.state.close(entry.call))
         self._ended_now.add(entry.call)
         self._batch.add(entry)
 
-    def _count(self, call: bytes, key: str, counted: tuple[tuple[Limit, int, int], ...]) -> None:
-        self._batch.spending += [
-            Spending(call, key, limit, start, amount) for limit, start, amount in counted
-        ]
+    def _spend(self, entry: Entry) -> Entry:
+        """Count an attempt of an open call; the entry, with what an allowance covers of it."""
+        covered, rows = self.state.spend(entry.call, spent_by(entry))
+        self._count(entry.call, rows)
+        return msgspec.structs.replace(entry, covered_tokens=covered) if covered else entry
 
-    def _change_key(self, key: KeyRecord) -> None:
-        self.state.set_key(key)
-        self.keys_changed = True
+    def _correct(self, entry: Entry, opened_us: int, before: Spent) -> None:
+        who = (entry.key, entry.account, entry.model, entry.run)
+        covered, rows = self.state.correct(who, opened_us, before, spent_by(entry, covered=0))
+        self._count(entry.call, rows)
+        self._batch.add(msgspec.structs.replace(entry, covered_tokens=covered))
+
+    def _count(self, call: bytes, rows: list[Counted]) -> None:
+        self._batch.counted += [(call, row) for row in rows]
+
+    def _history(self, scope: str, limit: Limit, since_us: int) -> int:
+        return self.store.history(self.state.terms.below, scope, limit, since_us)
 
     def _undo_openings(self) -> None:
+        self.state.latest_us = self.store.latest_us()
         undone = set(self._opened_now)
         for call in undone:
             self.state.undo_open(call)
-        for s in self._batch.spending:
-            if s.call in undone:
-                self.state.unspend(s.key, s.limit, s.start_us, s.amount)
+        self.state.undo([row for call, row in self._batch.counted if call in undone])
         self._batch.forget(undone)
         self._opened_now.clear()
 
@@ -230,6 +283,24 @@ class Journal:
         self._batch = Batch()
         self._opened_now.clear()
         self._ended_now.clear()
+
+
+def _reserved(op: OpenCall, record: Open | None, result: OpenResult) -> tuple[str, int | None, str]:
+    """Money that a call has set aside: currency and pico, and what it has in further currencies."""
+    if record is None or not (record.shares or record.purse):
+        return "", None, ""
+    money = sorted((c, pico) for c, pico in record.reserves.items() if c not in ("tokens", "calls"))
+    if not money:
+        return "", None, ""
+    (currency, pico), also = money[0], dict(money[1:])
+    return currency, pico, msgspec.json.encode(also).decode() if also else ""
+
+
+def _cut(op: OpenCall, result: OpenResult) -> str:
+    """The reason of an opening: why it was refused, or how far its output was cut."""
+    if result.refused or result.output_tokens >= op.output_tokens:
+        return result.refused
+    return f"output cut from {op.output_tokens} to {result.output_tokens} tokens"
 
 
 def _closing(kind: Kind, op: CloseAttempt, who: Entry) -> Entry:
@@ -240,8 +311,5 @@ def _closing(kind: Kind, op: CloseAttempt, who: Entry) -> Entry:
         upstream=op.upstream, deployment=op.deployment, served_model=op.served_model, usage=op.usage,
         price=op.price, cost_pico=op.cost_pico, currency=op.currency, ttft_us=op.ttft_us,
         duration_us=op.duration_us, status=op.status, outcome=op.outcome, reason=op.reason,
+        charge_price=op.charge.price, charge_pico=op.charge.pico, charge_currency=op.charge.currency,
     )  # fmt: skip
-
-
-def _spent(entry: Entry) -> Spent:
-    return Spent(entry.usage, entry.cost_pico, entry.currency)

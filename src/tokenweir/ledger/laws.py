@@ -1,72 +1,41 @@
-"""What may be opened: limits, reservations and what has been spent. Pure; the writer alone holds one.
+"""What may be opened: every limit above a call, its account's credit, and what is set aside. Pure; the writer alone holds one.
 
-For every limit of a key and every window, `spent + reserved <= amount` holds at all times. A call belongs to the window
-it was opened in: its reservation and its cost count there, also when it ends after the window has turned.
-A calendar clock that steps back never re-opens a window that has turned.
+For every hard limit and every window, `spent + reserved <= amount` holds at all times, and no purse that refuses is
+overdrawn. A call belongs to the windows it was opened in: its reservation and its cost count there, also when it ends after a window
+has turned. The ledger's time never steps back, whatever the calendar's clock does, so no window is opened again.
 """
 
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 import msgspec
 
-from tokenweir.core.usage import Usage
-from tokenweir.ledger.messages import KeyRecord, Limit, LimitState, OpenCall, OpenResult
+from tokenweir.ledger import terms as t
+from tokenweir.ledger.budgets import COUNTED_UNITS, NOTHING, Budget, Counted, Purse, Spent, Window
+from tokenweir.ledger.messages import CostBound, LimitState, OpenCall, OpenResult
+from tokenweir.ledger.terms import Change, Limit, Terms
+from tokenweir.ledger.windows import NEVER_US, WINDOWS, window_of
 
 #: A call is refused rather than cut to fewer tokens of output than this (or than it asked for, if that is less).
 LEAST_OUTPUT = 16
+#: Combinations of key, account, model and run whose limits are remembered.
+MOST_STANDINGS = 65_536
 
-_COUNTED_UNITS = frozenset({"tokens", "calls"})
-_NEVER_US = 2**63
-
-
-def window_start_us(window: str, at_us: int) -> int:
-    """When the window that holds `at_us` began; 0 for "total". Windows are UTC."""
-    if window == "total":
-        return 0
-    moment = datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(hour=0, minute=0, second=0)
-    if window == "month":
-        moment = moment.replace(day=1)
-    return int(moment.timestamp()) * 1_000_000
+#: What has been counted for a scope and a limit by calls opened from a moment on: read from the entries.
+History = Callable[[str, Limit, int], int]
 
 
-def renews_at_us(window: str, start_us: int) -> int | None:
-    """When the window that began at `start_us` ends; None: never."""
-    if window == "total":
-        return None
-    start = datetime.fromtimestamp(start_us // 1_000_000, UTC)
-    if window == "day":
-        return start_us + 86_400_000_000
-    following = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
-    return int(following.timestamp()) * 1_000_000
+class Share(msgspec.Struct):
+    """What a call has set aside of one limit, in the window it was opened in."""
 
-
-class Window(msgspec.Struct):
-    """What one limit holds in one window, in the limit's unit."""
-
-    start_us: int
-    end_us: int
-    spent: int = 0
-    reserved: int = 0
-
-
-class Share(msgspec.Struct, frozen=True):
-    """What a call has set aside of one limit."""
-
-    limit: Limit
+    budget: Budget
     window: Window
     amount: int
 
 
-class Spent(msgspec.Struct, frozen=True):
-    """What an entry used, and what that cost."""
-
-    usage: Usage
-    cost_pico: int | None
-    currency: str
-
-
 class Open(msgspec.Struct):
-    """A call under way."""
+    """A call under way. `reserves`: the dearest it can become, by unit ("tokens", "calls", a currency)."""
 
     key: str
     opened_us: int
@@ -75,192 +44,449 @@ class Open(msgspec.Struct):
     run: str
     dialect: str
     output_tokens: int
-    shares: tuple[Share, ...] = ()
+    reserves: dict[str, int]
+    shares: list[Share] = []
+    purse: Purse | None = None
+    drawn: dict[str, int] = {}  # what it has set aside of the purse: "tokens" or "money"
+    covered: int = 0  # tokens that an allowance has covered so far
+
+
+class Standing(NamedTuple):
+    """Every limit above the calls of one key for one model, and whose credit they draw on."""
+
+    budgets: tuple[Budget, ...]
+    #: For each scope that limits money, hard: the currencies it limits, and one of its limits to tell of.
+    money: tuple[tuple[frozenset[str], Budget], ...]
+    purse: Purse | None
+    closed: bool
 
 
 class LedgerState:
-    """Keys, the windows of their limits, and the calls under way."""
+    """The terms, the windows of their limits, and the calls under way."""
 
-    def __init__(self) -> None:
-        self.keys: dict[str, KeyRecord] = {}
+    def __init__(self, terms: Terms | None = None) -> None:
+        self.terms = Terms() if terms is None else terms
+        self.latest_us = 0  # the ledger's time: of the latest call that was opened or refused
         self.open_calls: dict[bytes, Open] = {}
-        self._windows: dict[tuple[str, str, str], Window] = {}
+        self.budgets: dict[tuple[str, str, str, str], Budget] = {}
+        self._purses: dict[str, Purse] = {}
+        self._standings: dict[tuple[str, str, str, str], Standing] = {}
+        for account in (*self.terms.credits, *self.terms.plans):
+            self._refresh_purse(account)
+        for scope, limits in self.terms.limits.items():
+            for limit in limits.values():
+                self._budget(scope, limit)
 
-    def set_key(self, key: KeyRecord) -> None:
-        """Add a key, or replace what is known of it."""
-        self.keys[key.id] = key
-
-    def load_spent(self, key: str, unit: str, window: str, start_us: int, amount: int) -> None:
-        """At the start: what has been spent of a limit in its latest window."""
-        known = self._windows.get((key, unit, window))
-        if known is None or start_us >= known.start_us:
-            end_us = renews_at_us(window, start_us) or _NEVER_US
-            self._windows[key, unit, window] = Window(start_us, end_us, amount)
+    # --- calls
 
     def decide_open(self, asked: OpenCall) -> OpenResult:
         """Reserve for a call, or say why not. Asked again about an open call, it answers as it did."""
         known = self.open_calls.get(asked.call)
         if known is not None:
             return OpenResult(asked.seq, known.output_tokens)
-        key = self.keys.get(asked.key)
-        if key is None or key.revoked_us is not None:
+        if asked.at_us < self.latest_us:
+            asked = msgspec.structs.replace(asked, at_us=self.latest_us)
+        self.latest_us = asked.at_us
+        key = self.terms.keys.get(asked.key)
+        if key is None or not key.is_live(asked.at_us):
             return OpenResult(asked.seq, 0, "key_revoked")
-        granted = asked.output_tokens
-        wanted: list[tuple[Limit, Window, int, int]] = []
-        for limit in key.limits:
-            refused = _cannot_bound(limit, asked)
-            if refused:
-                return OpenResult(asked.seq, 0, refused, self._state_of(key.id, limit, asked.at_us))
-            window = self._window(key.id, limit, asked.at_us)
-            fixed, per_token = _bound(limit, asked)
-            granted = _fits(limit, window, fixed, per_token, granted)
-            if granted < min(asked.output_tokens, LEAST_OUTPUT):
-                return OpenResult(asked.seq, 0, "limit", self._state_of(key.id, limit, asked.at_us))
-            wanted.append((limit, window, fixed, per_token))
-        shares = tuple(Share(limit, window, fixed + each * granted) for limit, window, fixed, each in wanted)
-        for share in shares:
-            share.window.reserved += share.amount
-        self.open_calls[asked.call] = Open(
-            asked.key, asked.at_us, asked.model, asked.account, asked.run, asked.dialect, granted, shares
-        )
+        standing = self.standing(asked.key, asked.account, asked.model, asked.run)
+        if standing.closed:
+            return OpenResult(asked.seq, 0, "account_closed")
+        granted, refused, told = self._grant(standing, asked)
+        if refused:
+            return OpenResult(asked.seq, 0, refused, told)
+        self._begin(asked.call, _open(asked, granted), standing)
         return OpenResult(asked.seq, granted)
 
-    def restore(self, call: bytes, record: Open, tokens: int, currency: str, pico: int) -> None:
-        """At the start: a call that was open when the writer ended, with what it had set aside.
+    def restore(self, call: bytes, record: Open) -> None:
+        """At the start, or in a replay: a call that was opened, with what it had set aside."""
+        self.latest_us = max(self.latest_us, record.opened_us)
+        standing = self.standing(record.key, record.account, record.model, record.run)
+        self._begin(call, record, standing)
 
-        `tokens` is its bound of input and output; `pico` of `currency` its bound in money.
-        """
-        key = self.keys.get(record.key)
-        shares = []
-        for limit in key.limits if key is not None else ():
-            window = self._window(record.key, limit, record.opened_us)
-            amount = {"tokens": tokens, "calls": 1, currency: pico}.get(limit.unit, 0)
-            window.reserved += amount
-            shares.append(Share(limit, window, amount))
-        record.shares = tuple(shares)
-        self.open_calls[call] = record
-
-    def reserved_money(self, call: bytes) -> tuple[str, int | None]:
-        """What a call has set aside in money: currency and pico; ("", None) if it is not open or has no such limit."""
-        record = self.open_calls.get(call)
-        dearest: tuple[str, int | None] = ("", None)
-        for share in record.shares if record is not None else ():
-            if share.limit.unit not in _COUNTED_UNITS and (dearest[1] is None or share.amount > dearest[1]):
-                dearest = (share.limit.unit, share.amount)
-        return dearest
-
-    def spend(self, call: bytes, what: Spent) -> tuple[tuple[Limit, int, int], ...]:
-        """Count an entry of an open call: (limit, start of its window, amount) for each limit that it counts in."""
+    def spend(self, call: bytes, what: Spent) -> tuple[int, list[Counted]]:
+        """Count an attempt of an open call: the tokens that an allowance covers, and rows of what was counted."""
         record = self.open_calls.get(call)
         if record is None:
-            return ()
-        counted = []
+            return 0, []
+        rows = []
         for share in record.shares:
-            amount = _amount(share.limit, what)
+            amount = share.budget.amount_of(what)
             if amount:
                 share.window.spent += amount
-                counted.append((share.limit, share.window.start_us, amount))
-        return tuple(counted)
+                rows.append(share.budget.counted(share.window, amount))
+        if record.purse is None:
+            return 0, rows
+        covered = record.purse.cover(what.tokens, record.opened_us)
+        rows += record.purse.draw(NOTHING, _covered(what, covered), record.opened_us)
+        record.covered += covered
+        return covered, rows
 
-    def close(self, call: bytes) -> tuple[tuple[Limit, int, int], ...]:
+    def close(self, call: bytes) -> list[Counted]:
         """End a call: its reservation is free again, and it counts as a call where calls are limited."""
         record = self.open_calls.pop(call, None)
         if record is None:
-            return ()
-        counted = []
+            return []
+        rows = []
         for share in record.shares:
             share.window.reserved -= share.amount
-            if share.limit.unit == "calls":
+            limit = share.budget.limit
+            if limit.unit == "calls" and limit.window != "at once":
                 share.window.spent += 1
-                counted.append((share.limit, share.window.start_us, 1))
-        return tuple(counted)
+                rows.append(share.budget.counted(share.window, 1))
+        _return(record)
+        return rows
+
+    def shrink(self, call: bytes, reserves: dict[str, int]) -> None:
+        """An open call can cost no more than this any longer: what it had set aside beyond that is free."""
+        record = self.open_calls.get(call)
+        if record is None:
+            return
+        record.reserves = {
+            unit: min(most, reserves.get(unit, most)) for unit, most in record.reserves.items()
+        }
+        for share in record.shares:
+            most = min(share.amount, record.reserves.get(share.budget.limit.unit, 0))
+            share.window.reserved -= share.amount - most
+            share.amount = most
+        if record.purse is not None and "money" in record.drawn:
+            most = min(record.drawn["money"], record.reserves.get(record.purse.currency, 0))
+            record.purse.reserved["money"] -= record.drawn["money"] - most
+            record.drawn["money"] = most
 
     def correct(
-        self, key: str, opened_us: int, before: Spent | None, after: Spent
-    ) -> tuple[tuple[Limit, int, int], ...]:
-        """A call that has ended cost `after`, not `before`: what that adds to its limits, as `spend` says it.
+        self, who: tuple[str, str, str, str], opened_us: int, before: Spent, after: Spent
+    ) -> tuple[int, list[Counted]]:
+        """A call that has ended used `after`, not `before`: the tokens covered, and what that adds to limits, as `spend` says.
 
-        It counts in the window the call was opened in, also where that passes the limit: it has been used. Until
-        the window turns nothing more is opened then.
+        `who`: key, account, model, run. It counts in the windows the call was opened in, also where that passes a limit:
+        it has been used. Until the window turns nothing more is opened then.
         """
-        known = self.keys.get(key)
-        counted = []
-        for limit in known.limits if known is not None else ():
-            amount = _amount(limit, after) - (_amount(limit, before) if before is not None else 0)
-            start_us = window_start_us(limit.window, opened_us)
-            window = self._window(key, limit, opened_us)
-            if amount and window.start_us == start_us:
-                window.spent += amount
+        standing = self.standing(*who)
+        rows = []
+        for budget in standing.budgets:
+            amount = budget.amount_of(after) - budget.amount_of(before)
             if amount:
-                counted.append((limit, start_us, amount))
-        return tuple(counted)
+                rows.append(_correct(budget, opened_us, amount))
+        purse = standing.purse
+        if purse is None:
+            return 0, rows
+        more = max(0, after.tokens - before.tokens)
+        covered = min(after.tokens, before.covered + purse.cover(more, opened_us))
+        rows += purse.draw(before, _covered(after, covered), opened_us)
+        return covered, rows
 
-    def unspend(self, key: str, limit: Limit, start_us: int, amount: int) -> None:
-        """What `spend` or `close` counted could not be written."""
-        window = self._windows.get((key, limit.unit, limit.window))
-        if window is not None and window.start_us == start_us:
-            window.spent -= amount
+    def undo(self, rows: list[Counted]) -> None:
+        """What was counted could not be written."""
+        for row in rows:
+            purse = self._purses.get(row.scope.removeprefix("account/"))
+            budget = self.budgets.get((row.scope, row.model, row.unit, row.window))
+            if budget is not None:
+                if budget.window is not None and budget.window.start_us == row.start_us:
+                    budget.window.spent -= row.amount
+            elif purse is not None:
+                purse.undo(row)
 
     def undo_open(self, call: bytes) -> None:
         """The open could not be written: as if it had never been asked for."""
         record = self.open_calls.pop(call, None)
-        for share in record.shares if record is not None else ():
-            share.window.reserved -= share.amount
+        if record is not None:
+            for share in record.shares:
+                share.window.reserved -= share.amount
+            _return(record)
 
-    # --- one limit
+    # --- terms
 
-    def _window(self, key: str, limit: Limit, at_us: int) -> Window:
-        name = (key, limit.unit, limit.window)
-        window = self._windows.get(name)
-        if window is None or at_us >= window.end_us:
-            start_us = window_start_us(limit.window, at_us)
-            end_us = renews_at_us(limit.window, start_us) or _NEVER_US
-            window = self._windows[name] = Window(start_us, end_us)
-        return window
+    def load_spent(self, row: Counted) -> None:
+        """At the start: what has been counted. Rows come in any order; a limit keeps that of its latest window."""
+        if row.window in WINDOWS:
+            budget = self._budget(row.scope, Limit(row.unit, 0, row.window, model=row.model))
+            own_us, _ = window_of(row.window, budget.zone, row.start_us)
+            newer = budget.window is None or row.start_us > budget.window.start_us
+            if newer and own_us == row.start_us:  # else it is of a time zone before
+                budget.at(row.start_us).spent = row.amount
+        else:
+            account = row.scope.removeprefix("account/")
+            self._purse(account).load(row.unit, row.window, row.start_us, row.amount)
 
-    def _state_of(self, key: str, limit: Limit, at_us: int) -> LimitState:
-        window = self._window(key, limit, at_us)
-        return LimitState(limit, window.spent, window.reserved, renews_at_us(limit.window, window.start_us))
+    def change(self, change: Change, at_us: int, history: History) -> list[Counted]:
+        """Take in a change of terms that has been checked; rows of what new limits begin with.
+
+        A limit set in the middle of its window counts what the window has seen, and what is under way.
+        """
+        before = dict(self.terms.limits.get(change.scope, {})) if isinstance(change, t.SetLimit) else {}
+        self.terms.apply(change)
+        self._standings.clear()
+        rows: list[Counted] = []
+        match change:
+            case t.SetLimit(scope=scope, limit=limit):
+                budget = self._budget(scope, limit)
+                budget.limit = limit
+                if limit.name not in before:
+                    rows += self._begin_window(budget, at_us, history)
+            case t.AddCredit(credit=credit):
+                self._refresh_purse(credit.account)
+            case t.EndCredit(account=account) | t.SetPlan(account=account):
+                self._refresh_purse(account)
+            case t.SetAccount(account=record):
+                if record.id in self._purses:
+                    self._refresh_purse(record.id)
+                rows += self._move_zones(at_us, history)
+            case t.RemoveLimit():
+                pass
+            case _:
+                return rows  # nothing that calls under way have set aside depends on it
+        for under_way in self.open_calls.values():
+            self._share_anew(under_way)
+        return rows
+
+    def turn(self, who: tuple[str, str, str, str], at_us: int) -> None:
+        """Time has come to a moment, as a call that was refused has shown: windows that ended before have turned."""
+        self.latest_us = max(self.latest_us, at_us)
+        for budget in self.standing(*who).budgets:
+            budget.at(at_us)
+
+    def reserved(self, scope: str, limit: Limit, at_us: int) -> tuple[int, int]:
+        """What is spent and set aside of a limit, in the window of a moment."""
+        window = self._budget(scope, limit).at(at_us)
+        return window.spent, window.reserved
+
+    # --- one call
+
+    def _grant(self, standing: Standing, asked: OpenCall) -> tuple[int, str, LimitState | None]:
+        """How much output fits under every limit; else the refusal that lasts longest."""
+        granted, least = asked.output_tokens, min(asked.output_tokens, LEAST_OUTPUT)
+        for currencies, budget in standing.money:
+            refused = _cannot_bound(asked, currencies)
+            if refused:
+                return 0, refused, _state(budget, asked.at_us)
+        stopped: list[LimitState] = []
+        for budget in standing.budgets:
+            room = _room(budget, asked, granted)
+            if room < least:
+                stopped.append(_state(budget, asked.at_us))
+            else:
+                granted = room
+        if standing.purse is not None and standing.purse.refuses:
+            room, refused = _purse_room(standing.purse, asked, granted)
+            if refused:
+                return 0, refused, _purse_state(standing.purse, asked.at_us)
+            if room < least:
+                stopped.append(_purse_state(standing.purse, asked.at_us))
+            else:
+                granted = room
+        if stopped:
+            return 0, "limit", max(stopped, key=lambda state: state.renews_at_us or NEVER_US)
+        return granted, "", None
+
+    def _begin(self, call: bytes, record: Open, standing: Standing) -> None:
+        if standing.budgets or standing.purse is not None:
+            record.shares = [
+                Share(budget, budget.at(record.opened_us), record.reserves.get(budget.limit.unit, 0))
+                for budget in standing.budgets
+            ]
+            for share in record.shares:
+                share.window.reserved += share.amount
+            self._draw_on(record, standing.purse)
+        self.open_calls[call] = record
+
+    def _share_anew(self, record: Open) -> None:
+        """Terms have changed: count the call under the limits it is under now. None is cut short for it."""
+        for held in record.shares:
+            held.window.reserved -= held.amount
+        _return(record)
+        standing = self.standing(record.key, record.account, record.model, record.run)
+        kept = {id(share.budget): share for share in record.shares}
+        record.shares = []
+        for budget in standing.budgets:
+            latest = budget.at(record.opened_us)
+            share: Share | None = kept.get(id(budget))
+            if share is None or (share.window is not latest and share.window.end_us > latest.start_us):
+                # New to the call; or of a day or month of another time zone.
+                share = Share(budget, latest, record.reserves.get(budget.limit.unit, 0))
+            share.window.reserved += share.amount
+            record.shares.append(share)
+        self._draw_on(record, standing.purse)
+
+    def _draw_on(self, record: Open, purse: Purse | None) -> None:
+        record.purse, record.drawn = purse, {}
+        if purse is None:
+            return
+        tokens = record.reserves["tokens"]
+        if purse.left("tokens", record.opened_us) >= tokens > 0:
+            record.drawn = {"tokens": tokens}
+        else:
+            record.drawn = {"money": record.reserves.get(purse.currency, 0)}
+        for unit, amount in record.drawn.items():
+            purse.reserved[unit] += amount
+
+    # --- what stands above a call
+
+    def standing(self, key: str, account: str, model: str, run: str) -> Standing:
+        """Every limit above the calls of a key, in the order in which they are asked: the key's, the run's, the accounts'."""
+        name = (key, account, model, run)
+        known = self._standings.get(name)
+        if known is None:
+            if len(self._standings) >= MOST_STANDINGS:
+                self._standings.clear()
+            known = self._standings[name] = self._find_standing(*name)
+        return known
+
+    def _find_standing(self, key: str, account: str, model: str, run: str) -> Standing:
+        scopes = [
+            f"key/{key}",
+            *([f"run/{run}"] if run else []),
+            *(f"account/{a}" for a in self.terms.chain(account)),
+        ]
+        budgets = [
+            self._budget(scope, limit)
+            for scope in scopes
+            for limit in self.terms.limits.get(scope, {}).values()
+            if not limit.model or fnmatchcase(model, limit.model)
+        ]
+        money: dict[tuple[str, str], list[Budget]] = {}
+        for budget in budgets:
+            if budget.limit.unit not in COUNTED_UNITS and budget.limit.mode == "hard":
+                money.setdefault((budget.scope, budget.limit.model), []).append(budget)
+        purse = self.terms.purse_of(account)
+        return Standing(
+            tuple(budgets),
+            tuple((frozenset(b.limit.unit for b in group), group[0]) for group in money.values()),
+            None if purse is None else self._purse(purse),
+            self.terms.is_closed(account),
+        )
+
+    def _budget(self, scope: str, limit: Limit) -> Budget:
+        name = (scope, *limit.name)
+        known = self.budgets.get(name)
+        if known is None:
+            known = self.budgets[name] = Budget(scope, limit, self._zone(scope))
+        return known
+
+    def _zone(self, scope: str) -> str:
+        kind, _, id = scope.partition("/")
+        if kind == "account":
+            return self.terms.time_zone(id)
+        key = self.terms.keys.get(id) if kind == "key" else None
+        return "UTC" if key is None else self.terms.time_zone(key.account)
+
+    def _purse(self, account: str) -> Purse:
+        known = self._purses.get(account)
+        if known is None:
+            known = self._purses[account] = Purse(account, self.terms.time_zone(account))
+        return known
+
+    def _refresh_purse(self, account: str) -> None:
+        purse = self._purse(account)
+        for credit in self.terms.credits.get(account, {}).values():
+            purse.set_credit(credit)
+        purse.set_plan(self.terms.plans.get(account))
+        record = self.terms.accounts.get(account)
+        purse.refuses = record is None or record.beyond_credit == "refuse"
+
+    def _move_zones(self, at_us: int, history: History) -> Iterator[Counted]:
+        """Days and months of a new time zone begin with what has been used since their own midnight."""
+        for account, purse in self._purses.items():
+            yield from purse.move(self.terms.time_zone(account), at_us)
+        for budget in self.budgets.values():
+            zone = self._zone(budget.scope)
+            if zone != budget.zone:
+                budget.zone = zone
+                if budget.limit.window in ("day", "month"):
+                    budget.window = None
+                    yield from self._begin_window(budget, at_us, history)
+
+    def _begin_window(self, budget: Budget, at_us: int, history: History) -> Iterator[Counted]:
+        if budget.limit.window in ("total", "at once"):
+            return  # counts from now on
+        window = budget.at(at_us)
+        seen = history(budget.scope, budget.limit, window.start_us)
+        if seen != window.spent:
+            yield budget.counted(window, seen - window.spent)
+            window.spent = seen
 
 
-def _amount(limit: Limit, what: Spent) -> int:
-    """How much of a limit that is, in the limit's unit. Calls are counted at their end, not here."""
-    if limit.unit == "tokens":
-        return what.usage.total
-    return (what.cost_pico or 0) if limit.unit == what.currency else 0
+def _open(asked: OpenCall, granted: int) -> Open:
+    reserves = {"tokens": asked.input_tokens + granted, "calls": 1}
+    for bound in asked.bounds:
+        pico = bound.input_pico + bound.output_pico * granted
+        reserves[bound.currency] = max(reserves.get(bound.currency, 0), pico)
+    return Open(
+        asked.key, asked.at_us, asked.model, asked.account, asked.run, asked.dialect, granted, reserves
+    )
 
 
-def _cannot_bound(limit: Limit, asked: OpenCall) -> str:
+def _return(record: Open) -> None:
+    if record.purse is not None:
+        for unit, amount in record.drawn.items():
+            record.purse.reserved[unit] -= amount
+        record.drawn = {}
+
+
+def _covered(what: Spent, covered: int) -> Spent:
+    return msgspec.structs.replace(what, covered=covered) if covered != what.covered else what
+
+
+def _correct(budget: Budget, opened_us: int, amount: int) -> Counted:
+    window = budget.at(opened_us)
+    window.spent += amount
+    return budget.counted(window, amount)
+
+
+def _state(budget: Budget, at_us: int) -> LimitState:
+    window = budget.at(at_us)
+    renews = window.end_us if window.end_us != NEVER_US else None
+    return LimitState(budget.limit, window.spent, window.reserved, renews, budget.scope, budget.zone)
+
+
+def _purse_state(purse: Purse, at_us: int) -> LimitState:
+    amount, spent = purse.total(at_us)
+    limit = Limit(purse.currency, amount, "credit")
+    return LimitState(limit, spent, purse.reserved["money"], None, purse.scope, purse.zone)
+
+
+def _cannot_bound(asked: OpenCall, currencies: frozenset[str]) -> str:
     """Why a limit in money cannot hold for this call: a price that is unknown or in another currency."""
-    if limit.unit in _COUNTED_UNITS:
-        return ""
     if asked.unpriced:
         return "unpriced"
     for bound in asked.bounds:
-        if bound.currency != limit.unit and (bound.input_pico or bound.output_pico):
+        if bound.currency not in currencies and (bound.input_pico or bound.output_pico):
             return "currency"
     return ""
 
 
-def _bound(limit: Limit, asked: OpenCall) -> tuple[int, int]:
-    """What the call sets aside of a limit whatever it is granted, and what each token of output does."""
-    if limit.unit == "calls":
-        return 1, 0
-    if limit.unit == "tokens":
-        return asked.input_tokens, 1
-    input_pico = output_pico = 0
-    for bound in asked.bounds:
-        if bound.currency == limit.unit:
-            input_pico, output_pico = (
-                max(input_pico, bound.input_pico),
-                max(output_pico, bound.output_pico),
-            )
-    return input_pico, output_pico
-
-
-def _fits(limit: Limit, window: Window, fixed: int, per_token: int, asked: int) -> int:
-    """How many of the tokens of output asked for this limit has room for; -1 when not even the input fits."""
+def _room(budget: Budget, asked: OpenCall, wanted: int) -> int:
+    """How many of the tokens of output wanted a limit has room for; -1 when not even the input fits."""
+    limit, window = budget.limit, budget.at(asked.at_us)
+    if limit.mode == "soft":
+        return wanted if window.spent < limit.amount else -1
+    fixed, per_token = _bound(limit.unit, asked)
     left = limit.amount - window.spent - window.reserved - fixed
     if left < 0:
         return -1
-    return asked if per_token == 0 else min(asked, left // per_token)
+    return wanted if per_token == 0 else min(wanted, left // per_token)
+
+
+def _purse_room(purse: Purse, asked: OpenCall, wanted: int) -> tuple[int, str]:
+    """The same of a purse, or why it cannot hold: by its tokens if all of the call fits into these, else by its money."""
+    tokens = purse.left("tokens", asked.at_us) - asked.input_tokens
+    if tokens >= wanted:
+        return wanted, ""
+    refused = _cannot_bound(asked, frozenset({purse.currency}))
+    if refused:
+        return tokens, "" if tokens >= LEAST_OUTPUT else refused
+    fixed, per_token = _bound(purse.currency, asked)
+    left = purse.left(purse.currency, asked.at_us) - fixed
+    money = -1 if left < 0 else wanted if per_token == 0 else min(wanted, left // per_token)
+    return max(tokens, money), ""
+
+
+def _bound(unit: str, asked: OpenCall) -> tuple[int, int]:
+    """What the call sets aside of a unit whatever it is granted, and what each token of output does."""
+    if unit == "calls":
+        return 1, 0
+    if unit == "tokens":
+        return asked.input_tokens, 1
+    own: list[CostBound] = [bound for bound in asked.bounds if bound.currency == unit]
+    return max((b.input_pico for b in own), default=0), max((b.output_pico for b in own), default=0)

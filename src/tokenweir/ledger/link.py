@@ -17,8 +17,10 @@ from tokenweir.core.errors import WireError
 from tokenweir.core.usage import Usage
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.frames import FrameReader, frame, socket_address
+from tokenweir.ledger.known_terms import KnownTerms
 from tokenweir.ledger.messages import (
     Answer,
+    Changed,
     Checkpoint,
     CloseAttempt,
     Committed,
@@ -26,11 +28,10 @@ from tokenweir.ledger.messages import (
     CountersResult,
     DefinePrice,
     Hello,
-    KeyRecord,
-    Keys,
     OpenCall,
     OpenResult,
     ReadCounters,
+    Snapshot,
     Unavailable,
 )
 from tokenweir.ledger.schema import SOCKET_NAME
@@ -85,7 +86,7 @@ class SocketLedgerLink(asyncio.Protocol):
         self._seq_before = 0  # the last number when the watch looked before
         self._stalled = False  # the writer is connected, and does not confirm
         self._prices: dict[bytes, str] = {}
-        self._keys: dict[bytes, KeyRecord] = {}
+        self.terms = KnownTerms()
         self._readers: dict[int, Callable[[dict[str, float]], None]] = {}
         self._scheduled = False
         self._closing = False
@@ -95,7 +96,7 @@ class SocketLedgerLink(asyncio.Protocol):
 
     @property
     def available(self) -> bool:
-        """Whether the writer has sent the keys, confirms what it is sent, and is not far behind."""
+        """Whether the writer has sent the terms, confirms what it is sent, and is not far behind."""
         return self._greeted and not self._stalled and len(self._undelivered) < MAX_WAITING
 
     def next_seq(self) -> int:
@@ -129,10 +130,6 @@ class SocketLedgerLink(asyncio.Protocol):
             seq = self.next_seq()
             self._keep(seq, frame(DefinePrice(seq, known, applied)), None)
         return known
-
-    def key_by_hash(self, digest: bytes) -> KeyRecord | None:
-        """The live key with this SHA-256, or None."""
-        return self._keys.get(digest)
 
     # --- besides
 
@@ -296,9 +293,11 @@ class SocketLedgerLink(asyncio.Protocol):
                     _, done = self._opens.pop(seq, (None, None))
                     if done is not None:
                         done(None)
-            case Keys(keys=keys):
-                self._keys = {key.hash: key for key in keys}
+            case Snapshot(terms=terms):
+                self.terms.replace(terms)
                 self._greeted = True
+            case Changed(changes=changes):
+                self.terms.apply(changes)
             case CountersResult(seq=seq, values=values):
                 reader = self._readers.pop(seq, None)
                 if reader is not None:

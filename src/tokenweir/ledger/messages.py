@@ -9,30 +9,9 @@ import msgspec
 
 from tokenweir.core.usage import Usage
 from tokenweir.ledger.entries import Outcome
+from tokenweir.ledger.terms import Change, Limit, Terms
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
-
-
-class Limit(msgspec.Struct, frozen=True):
-    """A cap. `unit` is a currency code (amount in pico), "tokens" or "calls"; windows are UTC."""
-
-    unit: str
-    amount: int
-    window: str  # "day", "month" or "total"
-
-
-class KeyRecord(msgspec.Struct, frozen=True):
-    """A key as the gateway knows it: its hash, never its secret."""
-
-    id: str
-    name: str
-    account: str
-    hash: bytes  # SHA-256 of the secret
-    hint: str  # the secret's first characters, to tell keys apart
-    created_us: int
-    revoked_us: int | None = None
-    limits: tuple[Limit, ...] = ()
-    run: str = ""
 
 
 class CostBound(msgspec.Struct, frozen=True, array_like=True):
@@ -41,6 +20,17 @@ class CostBound(msgspec.Struct, frozen=True, array_like=True):
     currency: str
     input_pico: int
     output_pico: int
+
+
+class Charge(msgspec.Struct, frozen=True, array_like=True):
+    """What the account is charged for an attempt, where that is not what it cost."""
+
+    price: str = ""  # id of the applied price; empty: there is no charge of its own
+    pico: int | None = None  # None: unknown, as the cost
+    currency: str = ""
+
+
+NO_CHARGE = Charge()
 
 
 # --- worker -> writer -------------------------------------------------------------------------------------
@@ -84,6 +74,8 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True, tag="checkpoint")
     price: str
     cost_pico: int | None
     currency: str
+    charge: Charge = NO_CHARGE
+    reserves: dict[str, int] = {}  # the dearest that the call can still become, by unit; empty: as before
 
 
 class CloseAttempt(msgspec.Struct, frozen=True, array_like=True, tag="close"):
@@ -107,6 +99,7 @@ class CloseAttempt(msgspec.Struct, frozen=True, array_like=True, tag="close"):
     status: int
     outcome: Outcome
     reason: str
+    charge: Charge = NO_CHARGE
 
 
 class DefinePrice(msgspec.Struct, frozen=True, array_like=True, tag="price"):
@@ -117,19 +110,28 @@ class DefinePrice(msgspec.Struct, frozen=True, array_like=True, tag="price"):
     applied: bytes
 
 
-class CreateKey(msgspec.Struct, frozen=True, array_like=True, tag="create_key"):
-    """Answered once durable; pushed to every worker."""
+class MakeChanges(msgspec.Struct, frozen=True, array_like=True, tag="change"):
+    """Change terms, all or nothing. Answered by `Committed` once durable, or by `ChangeRefused`; told to every worker."""
 
     seq: int
-    key: KeyRecord
+    actor: str  # who: a key's id, or "command line"
+    changes: tuple[Change, ...]
 
 
-class RevokeKey(msgspec.Struct, frozen=True, array_like=True, tag="revoke_key"):
-    """Answered once durable; pushed to every worker."""
+class Reprice(msgspec.Struct, frozen=True, array_like=True, tag="reprice"):
+    """The entry that stands for an attempt is corrected: the same usage at another price.
+
+    `correction` is the id that was noted with a reason; the same one twice is once.
+    """
 
     seq: int
-    id: str
-    at_us: int
+    call: bytes
+    attempt: bytes
+    correction: str
+    price: str
+    cost_pico: int | None
+    currency: str
+    charge: Charge = NO_CHARGE
 
 
 class Counters(msgspec.Struct, frozen=True, array_like=True, tag="counters"):
@@ -151,8 +153,8 @@ Operation = (
     | Checkpoint
     | CloseAttempt
     | DefinePrice
-    | CreateKey
-    | RevokeKey
+    | MakeChanges
+    | Reprice
     | Counters
     | ReadCounters
 )
@@ -167,6 +169,8 @@ class LimitState(msgspec.Struct, frozen=True, array_like=True):
     spent: int
     reserved: int
     renews_at_us: int | None  # None: never
+    scope: str = ""  # where it stands: "key/ID", "run/ID", "account/ID"
+    zone: str = "UTC"  # of its days and months
 
 
 class OpenResult(msgspec.Struct, frozen=True, array_like=True):
@@ -174,7 +178,7 @@ class OpenResult(msgspec.Struct, frozen=True, array_like=True):
 
     seq: int
     output_tokens: int
-    refused: str = ""  # "limit", "unpriced", "currency", "key_revoked"
+    refused: str = ""  # "limit", "unpriced", "currency", "key_revoked", "account_closed"
     limit: LimitState | None = None
 
 
@@ -192,10 +196,23 @@ class Unavailable(msgspec.Struct, frozen=True, array_like=True, tag="unavailable
     reason: str
 
 
-class Keys(msgspec.Struct, frozen=True, array_like=True, tag="keys"):
-    """Every key that is not revoked; sent after Hello and again at each change."""
+class Snapshot(msgspec.Struct, frozen=True, array_like=True, tag="terms"):
+    """The terms in force; sent after Hello."""
 
-    keys: tuple[KeyRecord, ...]
+    terms: Terms
+
+
+class Changed(msgspec.Struct, frozen=True, array_like=True, tag="changed"):
+    """Terms have changed, durably: sent to every worker."""
+
+    changes: tuple[Change, ...]
+
+
+class ChangeRefused(msgspec.Struct, frozen=True, array_like=True, tag="change_refused"):
+    """Nothing was changed, and why."""
+
+    seq: int
+    reason: str
 
 
 class CountersResult(msgspec.Struct, frozen=True, array_like=True, tag="counters_result"):
@@ -205,4 +222,4 @@ class CountersResult(msgspec.Struct, frozen=True, array_like=True, tag="counters
     values: dict[str, float]
 
 
-Answer = Committed | Unavailable | Keys | CountersResult
+Answer = Committed | Unavailable | Snapshot | Changed | ChangeRefused | CountersResult

@@ -1,8 +1,8 @@
 """Sums over entries, kept so that a million calls are read in a moment. One definition, in SQL, for all who need it:
 the transaction that writes entries, the replay that verifies, and the migration that rebuilds.
 
-An end of a call (`settled`, or `late` in its place) counts once: a `late` entry takes away what the end before it
-had added, from the very rows that it had been added to.
+Of an attempt counts the last entry that says what it used and cost: a correction (`late`, `repriced`, `repriced_attempt`)
+takes away what the entry in whose place it stands had added, from the very rows that it had been added to.
 """
 
 import sqlite3
@@ -29,16 +29,17 @@ class Rollup(NamedTuple):
 
 
 _DAY_US = 24 * _HOUR_US
-_NAMES = ("account", "key", "run", "model", "upstream", "deployment", "dialect", "currency")
+_CURRENCIES = ("currency", "charge_currency")
+_NAMES = ("account", "key", "run", "model", "upstream", "deployment", "dialect", *_CURRENCIES)
 #: The finest: every other one could be made of it.
 HOURLY = Rollup("hourly", "hour", _HOUR_US, _NAMES)
-HOURLY_MODELS = Rollup("hourly_models", "hour", _HOUR_US, ("model", "currency"))
+HOURLY_MODELS = Rollup("hourly_models", "hour", _HOUR_US, ("model", *_CURRENCIES))
 #: Without runs: these live for minutes, and would make rows of their own for every day.
 DAILY = Rollup("daily", "day", _DAY_US, tuple(name for name in _NAMES if name != "run"))
-DAILY_RUNS = Rollup("daily_runs", "day", _DAY_US, ("run", "key", "model", "currency"))
+DAILY_RUNS = Rollup("daily_runs", "day", _DAY_US, ("run", "key", "model", *_CURRENCIES))
 ROLLUPS = (HOURLY, HOURLY_MODELS, DAILY, DAILY_RUNS)
 
-_ENDS = "kind IN ('settled', 'late')"
+_ENDS = "kind IN ('settled', 'late', 'repriced')"
 #: What is summed, as expressions over an entry of the kinds that count. Money is whole units and pico beyond them.
 SUMS = {
     "calls": _ENDS,  # that ended
@@ -58,25 +59,43 @@ SUMS = {
     "reasoning": "reasoning",
     "cost_units": f"coalesce(cost_pico, 0) / {PICO}",
     "cost_pico": f"coalesce(cost_pico, 0) % {PICO}",
+    "charge_units": f"coalesce(charge_pico, 0) / {PICO}",
+    "charge_pico": f"coalesce(charge_pico, 0) % {PICO}",
+    # Calls with a cost that are charged to nobody by a price of their own: what they cost is what is paid.
+    "uncharged_calls": f"{_ENDS} AND charge_price = ''",
     "ttft_count": f"{_ENDS} AND ttft_us IS NOT NULL",
     "ttft_us": f"iif({_ENDS}, coalesce(ttft_us, 0), 0)",
     "duration_us": f"iif({_ENDS}, coalesce(duration_us, 0), 0)",
 }
 
-#: Entries that count, once; and with -1 each end that a `late` entry takes the place of.
-_COUNTED = """
-WITH counted AS (
-    SELECT 1 AS sign, entries.* FROM entries
-    WHERE seq > :after AND seq <= :upto AND kind IN ('attempt', 'settled', 'late', 'refused')
-    UNION ALL
-    SELECT -1, past.* FROM entries AS correction JOIN entries AS past ON past.seq = (
-        SELECT max(earlier.seq) FROM entries AS earlier
-        WHERE earlier.call = correction.call AND earlier.kind IN ('settled', 'late')
-            AND earlier.seq < correction.seq
+#: Sums of money, each in two columns: whole units and pico beyond them.
+MONEY = (("cost_units", "cost_pico"), ("charge_units", "charge_pico"))
+
+#: The entry that a correction (`c`) takes the place of.
+REPLACED = """
+    SELECT max(earlier.seq) FROM entries AS earlier WHERE earlier.call = c.call AND earlier.seq < c.seq AND iif(
+        c.kind = 'repriced_attempt',
+        earlier.kind IN ('attempt', 'repriced_attempt') AND earlier.attempt = c.attempt,
+        earlier.kind IN ('settled', 'late', 'repriced')
     )
-    WHERE correction.seq > :after AND correction.seq <= :upto AND correction.kind = 'late'
-)
 """
+CORRECTIONS = "kind IN ('late', 'repriced', 'repriced_attempt')"
+
+
+def counted(where: str) -> str:
+    """A table expression `counted`: entries of a span that count, once; and with -1 each that a correction stands for."""
+    return f"""
+    WITH counted AS (
+        SELECT 1 AS sign, entries.* FROM entries
+        WHERE {where} AND kind IN ('attempt', 'settled', 'late', 'repriced', 'repriced_attempt', 'refused')
+        UNION ALL
+        SELECT -1, past.* FROM (SELECT * FROM entries WHERE {where} AND {CORRECTIONS}) AS c
+        JOIN entries AS past ON past.seq = ({REPLACED})
+    )
+    """
+
+
+_COUNTED = counted("seq > :after AND seq <= :upto")
 
 
 def _floor_div(value: str, by: int) -> str:
@@ -87,9 +106,9 @@ def _floor_div(value: str, by: int) -> str:
 def _sum_statement() -> str:
     """What entries add, in rows of the finest rollup."""
     sums = {name: f"sum(sign * ({expression}))" for name, expression in SUMS.items()}
-    pico = sums["cost_pico"]
-    sums["cost_units"] += f" + {_floor_div(pico, PICO)}"
-    sums["cost_pico"] = f"({pico} % {PICO} + {PICO}) % {PICO}"
+    for units, pico in MONEY:
+        sums[units] += f" + {_floor_div(sums[pico], PICO)}"
+        sums[pico] = f"({sums[pico]} % {PICO} + {PICO}) % {PICO}"
     return (
         f"{_COUNTED} INSERT INTO {_ADDED.table} ({', '.join((*HOURLY.keys, *SUMS))})\n"
         f"SELECT at_us / {HOURLY.period_us}, {', '.join(HOURLY.names)}, {', '.join(sums.values())}\n"
@@ -100,13 +119,12 @@ def _sum_statement() -> str:
 def _add_statement(rollup: Rollup, source: Rollup) -> str:
     """Rows of `source`, which is as fine as the finest, added to a rollup."""
     sums = {name: f"sum({name})" for name in SUMS}
-    sums["cost_units"] += f" + sum(cost_pico) / {PICO}"
-    sums["cost_pico"] += f" % {PICO}"
     added = {name: f"{name} = {name} + excluded.{name}" for name in SUMS}
-    # Units and pico carry, so that neither leaves SQLite's 64 bits.
-    carried = f"(cost_pico + excluded.cost_pico) / {PICO}"
-    added["cost_units"] = f"cost_units = cost_units + excluded.cost_units + {carried}"
-    added["cost_pico"] = f"cost_pico = (cost_pico + excluded.cost_pico) % {PICO}"
+    for units, pico in MONEY:  # they carry, so that neither leaves SQLite's 64 bits
+        sums[units] += f" + sum({pico}) / {PICO}"
+        sums[pico] += f" % {PICO}"
+        added[units] += f" + ({pico} + excluded.{pico}) / {PICO}"
+        added[pico] = f"{pico} = ({pico} + excluded.{pico}) % {PICO}"
     period = f"hour / {rollup.period_us // HOURLY.period_us}"
     return (
         f"INSERT INTO {rollup.table} ({', '.join((*rollup.keys, *SUMS))})\n"

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from tokenweir.core.errors import LedgerError
 from tokenweir.ledger import rollups
+from tokenweir.ledger.keys_to_changes import keys_to_changes
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 #: File names below the data directory.
 DATABASE_NAME = "ledger.sqlite3"
@@ -54,6 +55,11 @@ ENTRY_COLUMNS = (
     "bound_input",
     "bound_output",
     "reserved_pico",
+    "charge_price",
+    "charge_pico",
+    "charge_currency",
+    "covered_tokens",
+    "also_reserved",
 )
 
 #: The first schema, as it was: files that it made are still there.
@@ -149,6 +155,49 @@ CREATE TABLE spent (
 """
 
 
+#: Terms become changes that are replayed; two prices for a call; limits on accounts, runs and models. Sums are made anew.
+_V3 = """
+ALTER TABLE entries ADD COLUMN charge_price TEXT NOT NULL DEFAULT '';     -- prices.id; empty: what it cost is paid
+ALTER TABLE entries ADD COLUMN charge_pico INTEGER;
+ALTER TABLE entries ADD COLUMN charge_currency TEXT NOT NULL DEFAULT '';
+ALTER TABLE entries ADD COLUMN covered_tokens INTEGER NOT NULL DEFAULT 0; -- of its tokens, by an allowance
+ALTER TABLE entries ADD COLUMN also_reserved TEXT NOT NULL DEFAULT '';    -- of "opened": JSON, currency -> pico
+
+CREATE TABLE changes (
+    seq       INTEGER PRIMARY KEY,  -- 1, 2, 3 …
+    at_us     INTEGER NOT NULL,
+    actor     TEXT NOT NULL,        -- a key's id, or "command line"
+    after_seq INTEGER NOT NULL,     -- decided after this entry
+    change    TEXT NOT NULL         -- JSON of a terms.Change
+) STRICT;
+
+CREATE TRIGGER changes_are_never_changed BEFORE UPDATE ON changes
+BEGIN SELECT RAISE(ABORT, 'changes are never changed'); END;
+
+CREATE TRIGGER changes_are_never_removed BEFORE DELETE ON changes
+BEGIN SELECT RAISE(ABORT, 'changes are never removed'); END;
+
+ALTER TABLE spent RENAME TO spent_v2;
+
+-- What calls opened in a window have used of a limit, and what was drawn from credit.
+CREATE TABLE spent (
+    scope       TEXT NOT NULL,           -- "account/ID", "key/ID" or "run/ID"
+    model       TEXT NOT NULL,           -- of limits for some models; empty: all
+    unit        TEXT NOT NULL,           -- a currency code, "tokens" or "calls"
+    window      TEXT NOT NULL,           -- of a limit; or "credit/ID", "allowance", "overage", "owed"
+    start_us    INTEGER NOT NULL,        -- of the window; 0 for "total" and credit
+    amount_high INTEGER NOT NULL,        -- amount = amount_high * 10**12 + amount_low
+    amount_low  INTEGER NOT NULL,
+    PRIMARY KEY (scope, model, unit, window, start_us)
+) STRICT, WITHOUT ROWID;
+
+DROP TABLE IF EXISTS hourly;
+DROP TABLE IF EXISTS hourly_models;
+DROP TABLE IF EXISTS daily;
+DROP TABLE IF EXISTS daily_runs;
+"""
+
+
 class Step(NamedTuple):
     """What leads to a version from the one before: statements, then what Python has to do, in one transaction."""
 
@@ -156,12 +205,11 @@ class Step(NamedTuple):
     fill: Callable[[sqlite3.Connection], None] = lambda _db: None
 
 
-#: Version reached -> how. Version 2 has smaller sums beside those by hour.
+#: Version reached -> how. Version 2 had smaller sums beside those by hour; the next one makes all of them anew.
 MIGRATIONS: dict[int, Step] = {
     1: Step(_V1),
-    2: Step(
-        "".join(map(rollups.ddl, (rollups.HOURLY_MODELS, rollups.DAILY, rollups.DAILY_RUNS))), rollups.rebuild
-    ),
+    2: Step(""),
+    3: Step(_V3 + "".join(map(rollups.ddl, rollups.ROLLUPS)), keys_to_changes),
 }
 
 

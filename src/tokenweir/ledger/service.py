@@ -19,16 +19,19 @@ from tokenweir.core.errors import LedgerBusyError, LedgerError, WireError
 from tokenweir.ledger.frames import FrameReader, frame, socket_address
 from tokenweir.ledger.journal import Durable, Journal
 from tokenweir.ledger.messages import (
+    Changed,
+    ChangeRefused,
     CloseAttempt,
     Committed,
     Counters,
     CountersResult,
     Hello,
-    Keys,
+    MakeChanges,
     OpenCall,
     OpenResult,
     Operation,
     ReadCounters,
+    Snapshot,
     Unavailable,
 )
 from tokenweir.ledger.schema import LOCK_NAME, SOCKET_NAME
@@ -65,7 +68,7 @@ def take_lock(data_dir: Path) -> int:
 
 
 class Connection(asyncio.Protocol):
-    """A worker, or a command that changes a key."""
+    """A worker, or a command that changes terms."""
 
     def __init__(self, writer: "Writer") -> None:
         self._writer = writer
@@ -75,7 +78,7 @@ class Connection(asyncio.Protocol):
         self.counters: dict[str, float] = {}
         self.last_seq = 0
         self.results: list[OpenResult] = []
-        self.wants_keys = False
+        self.is_worker = False
 
     # uvloop's transports have the methods of asyncio.Transport without deriving from it.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -116,6 +119,7 @@ class Writer:
         self.decoder: msgspec.msgpack.Decoder[Operation] = msgspec.msgpack.Decoder(Operation)
         self._loop = loop
         self._scheduled = False
+        self._is_failing = False  # the last commit did
         self._touched: dict[Connection, None] = {}
         self._take_in_left()
         self.flush()
@@ -128,8 +132,8 @@ class Writer:
         """One operation of one connection."""
         if isinstance(operation, Hello):
             connection.calls.update(operation.open_calls)
-            connection.wants_keys = True
-            connection.send(self._keys())
+            connection.is_worker = True
+            connection.send(Snapshot(self.journal.state.terms))
         elif isinstance(operation, Counters):
             connection.counters = operation.values
         elif isinstance(operation, ReadCounters):
@@ -141,7 +145,7 @@ class Writer:
         """A connection is gone. Its calls wait a little for their worker to come back."""
         self.connections.discard(connection)
         self._touched.pop(connection, None)
-        if connection.wants_keys:  # a worker
+        if connection.is_worker:
             self._loop.call_later(WORKER_GRACE_S, self._interrupt, list(connection.calls))
 
     def flush(self) -> None:
@@ -155,9 +159,10 @@ class Writer:
                 if connection.results:
                     connection.send(Unavailable(tuple(r.seq for r in connection.results), str(error)))
                     connection.results.clear()
-            self._scheduled = True
+            self._scheduled = self._is_failing = True
             self._loop.call_later(RETRY_S, self.flush)
             return
+        self._is_failing = False
         left, self._left = self._left, []
         for file in left:
             file.remove()
@@ -165,17 +170,24 @@ class Writer:
             connection.send(Committed(connection.last_seq, tuple(connection.results)))
             connection.results.clear()
         self._touched.clear()
-        if self.journal.keys_changed:
-            self.journal.keys_changed = False
-            for connection in self.connections:
-                if connection.wants_keys:
-                    connection.send(self._keys())
+        changed, self.journal.changed = tuple(self.journal.changed), []
+        for connection in self.connections if changed else ():
+            if connection.is_worker:
+                connection.send(Changed(changed))
 
     def _apply(self, connection: Connection, operation: Durable) -> None:
+        if isinstance(operation, MakeChanges):
+            self.flush()  # what came before is decided by the terms before
+            if self._is_failing:
+                connection.send(ChangeRefused(operation.seq, "the ledger cannot be written now; see its log"))
+                return
         result = self.journal.apply(operation)
+        if isinstance(result, str) and result:
+            connection.send(ChangeRefused(operation.seq, result))
+            return
         connection.last_seq = operation.seq
         self._touched[connection] = None
-        if result is not None:
+        if isinstance(result, OpenResult):
             connection.results.append(result)
             if not result.refused and isinstance(operation, OpenCall):
                 connection.calls.add(operation.call)
@@ -203,9 +215,6 @@ class Writer:
         claimed = set().union(*(c.calls for c in self.connections)) if self.connections else set()
         self.journal.interrupt([call for call in calls if call not in claimed])
         self.flush()
-
-    def _keys(self) -> Keys:
-        return Keys(tuple(k for k in self.journal.state.keys.values() if k.revoked_us is None))
 
     def _summed(self) -> dict[str, float]:
         total: dict[str, float] = {}

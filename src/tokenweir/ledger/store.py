@@ -1,19 +1,20 @@
 """The ledger's file: one connection that writes, and what has to be known at the start."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.money import PICO
 from tokenweir.ledger import rollups
+from tokenweir.ledger.budgets import Counted
 from tokenweir.ledger.entries import Entry, Kind
+from tokenweir.ledger.history import Below, read_history
 from tokenweir.ledger.laws import LedgerState, Open
-from tokenweir.ledger.messages import KeyRecord, Limit
 from tokenweir.ledger.schema import DATABASE_NAME, ENTRY_COLUMNS, migrate
+from tokenweir.ledger.terms import Audited, Change, Limit, Terms
 
 #: The write-ahead log is folded with force beyond this. Commits wait for readers meanwhile, but no longer than that.
 LOG_BYTES = 64 * 1024 * 1024
@@ -21,22 +22,13 @@ FOLD_WAIT_MS = 100
 BUSY_MS = 5000
 _SYNCHRONOUS = {"fsync": "FULL", "os": "OFF"}
 
+_CHANGE: msgspec.json.Decoder[Change] = msgspec.json.Decoder(Change)
 _INSERT_ENTRY = f"INSERT INTO entries VALUES ({', '.join('?' * len(ENTRY_COLUMNS))})"
 _UPSERT_SPENT = (
-    "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key, unit, window, start_us) DO UPDATE SET "
+    "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, model, unit, window, start_us) DO UPDATE SET "
     f"amount_high = amount_high + excluded.amount_high + (amount_low + excluded.amount_low) / {PICO}, "
     f"amount_low = (amount_low + excluded.amount_low) % {PICO}"
 )
-
-
-class Spending(NamedTuple):
-    """What a call added to a limit in one window, in the limit's unit."""
-
-    call: bytes
-    key: str
-    limit: Limit
-    start_us: int  # of the window
-    amount: int  # less than nothing where a correction is
 
 
 class Batch:
@@ -45,13 +37,12 @@ class Batch:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.by_call: dict[bytes, list[Entry]] = {}
-        self.spending: list[Spending] = []
+        self.counted: list[tuple[bytes, Counted]] = []  # by which call; empty: by new terms
         self.prices: list[tuple[str, bytes]] = []
-        self.created: list[KeyRecord] = []
-        self.revoked: list[tuple[int, str]] = []
+        self.changes: list[tuple[int, str, Change]] = []  # at_us, actor
 
     def __bool__(self) -> bool:
-        return bool(self.entries or self.prices or self.created or self.revoked)
+        return bool(self.entries or self.prices or self.changes)
 
     def add(self, entry: Entry) -> None:
         """Take an entry that is not there yet."""
@@ -64,7 +55,7 @@ class Batch:
         self.entries, self.by_call = [], {}
         for entry in kept:
             self.add(entry)
-        self.spending = [s for s in self.spending if s.call not in calls]
+        self.counted = [(call, row) for call, row in self.counted if call not in calls]
 
 
 class Store:
@@ -84,8 +75,9 @@ class Store:
             self._db.execute("PRAGMA temp_store = MEMORY")
             migrate(self._db, self.path)
             rollups.prepare(self._db)
-            self.last_seq, self.last_call = self._db.execute(
-                "SELECT coalesce((SELECT max(seq) FROM entries), 0), coalesce((SELECT max(call) FROM entries), x'')"
+            self.last_seq, self.last_change, self.last_call = self._db.execute(
+                "SELECT coalesce((SELECT max(seq) FROM entries), 0), coalesce((SELECT max(seq) FROM changes), 0), "
+                "coalesce((SELECT max(call) FROM entries), x'')"
             ).fetchone()
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"the ledger in {data_dir} cannot be opened: {error}") from error
@@ -112,12 +104,12 @@ class Store:
         rows = list(map(_row, range(seq + 1, seq + 1 + len(batch.entries)), batch.entries))
         try:
             db.execute("BEGIN IMMEDIATE")
-            if batch.prices or batch.created or batch.revoked:
+            if batch.prices or batch.changes:
                 self._write_terms(batch)
             db.executemany(_INSERT_ENTRY, rows)
             if rows:
                 rollups.add_entries(db, seq, seq + len(rows))
-            db.executemany(_UPSERT_SPENT, _spent_rows(batch.spending))
+            db.executemany(_UPSERT_SPENT, _spent_rows(batch.counted))
             if rows:
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('open_since_seq', ?)", (open_since_seq,))
             db.execute("COMMIT")
@@ -126,41 +118,57 @@ class Store:
                 db.execute("ROLLBACK")
             raise LedgerError(f"the ledger cannot be written: {error}") from error
         self.last_seq = seq + len(rows)
+        self.last_change += len(batch.changes)
 
     def _write_terms(self, batch: Batch) -> None:
-        """Prices and keys, which are few."""
-        db = self._db
-        db.executemany(
+        """Prices and changes, which are few."""
+        self._db.executemany(
             "INSERT OR IGNORE INTO prices VALUES (?, ?)", [(i, a.decode()) for i, a in batch.prices]
         )
-        db.executemany("INSERT OR IGNORE INTO keys VALUES (?,?,?,?,?,?,?,?,?)", map(_key_row, batch.created))
-        db.executemany("UPDATE keys SET revoked_us = coalesce(revoked_us, ?) WHERE id = ?", batch.revoked)
+        rows = [
+            (self.last_change + number, at_us, actor, self.last_seq, msgspec.json.encode(change).decode())
+            for number, (at_us, actor, change) in enumerate(batch.changes, 1)
+        ]
+        self._db.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", rows)
 
     def entry(self, call: bytes, kind: Kind, ordinal: int) -> Entry | None:
         """This very entry, if it is there."""
         return self._one("call = ? AND kind = ? AND ordinal = ?", call, kind.value, ordinal)
 
-    def last_entry(self, call: bytes, *kinds: Kind) -> Entry | None:
-        """The last entry of a call of these kinds."""
+    def last_entry(self, call: bytes, *kinds: Kind, attempt: bytes = b"") -> Entry | None:
+        """The last entry of a call of these kinds, and of one attempt if it is named."""
         marks = ", ".join("?" * len(kinds))
-        return self._one(f"call = ? AND kind IN ({marks})", call, *(kind.value for kind in kinds))
+        condition, values = f"call = ? AND kind IN ({marks})", [call, *(kind.value for kind in kinds)]
+        return self._one(
+            f"{condition} AND attempt = ?" if attempt else condition, *values, *([attempt] if attempt else ())
+        )
 
     def _one(self, condition: str, *values: object) -> Entry | None:
         query = f"SELECT * FROM entries WHERE {condition} ORDER BY seq DESC LIMIT 1"
         row = self._db.execute(query, values).fetchone()
         return None if row is None else read_entry(row)
 
-    def keys(self) -> list[KeyRecord]:
-        """Every key, revoked ones too."""
-        return read_keys(self._db)
+    def latest_us(self) -> int:
+        """The ledger's time: of the latest call that was opened or refused."""
+        query = "SELECT at_us FROM entries WHERE kind IN ('opened', 'refused') ORDER BY seq DESC LIMIT 1"
+        row = self._db.execute(query).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def corrections(self, call: bytes) -> int:
+        """How many of a call's entries stand in the place of others at another price."""
+        query = "SELECT count(*) FROM entries WHERE call = ? AND kind IN ('repriced', 'repriced_attempt')"
+        return int(self._db.execute(query, (call,)).fetchone()[0])
+
+    def history(self, below: Below, scope: str, limit: Limit, since_us: int) -> int:
+        """What calls opened from a moment on have used of a limit: what it begins with where it is new."""
+        return read_history(self._db, below, scope, limit, since_us)
 
     def load(self) -> tuple[LedgerState, dict[bytes, int]]:
         """The state to decide with, and the calls that are open with the seq of their opening."""
-        state = LedgerState()
-        for key in self.keys():
-            state.set_key(key)
-        for key_id, unit, window, start, high, low in self._db.execute("SELECT * FROM spent"):
-            state.load_spent(key_id, unit, window, start, high * PICO + low)
+        state = LedgerState(read_terms(self._db))
+        state.latest_us = self.latest_us()
+        for row in read_spent(self._db):
+            state.load_spent(row)
         row = self._db.execute("SELECT value FROM meta WHERE name = 'open_since_seq'").fetchone()
         opened: dict[bytes, int] = {}
         entries: dict[bytes, Entry] = {}
@@ -174,43 +182,48 @@ class Store:
             elif entry.kind is Kind.SETTLED:
                 opened.pop(entry.call, None)
         for call in opened:
-            e = entries[call]
-            record = Open(e.key, e.at_us, e.model, e.account, e.run, e.dialect, e.bound_output)
-            state.restore(call, record, e.bound_input + e.bound_output, e.currency, e.reserved_pico or 0)
+            state.restore(call, opened_as(entries[call]))
         return state, opened
 
 
-def read_keys(db: sqlite3.Connection) -> list[KeyRecord]:
-    """Every key of an open file, oldest first."""
-    rows = db.execute(
-        "SELECT id, name, account, hash, hint, created_us, revoked_us, limits, run FROM keys ORDER BY created_us, id"
-    )
-    return [
-        KeyRecord(i, n, a, h, t, c, r, msgspec.json.decode(lim, type=tuple[Limit, ...]), run)
-        for i, n, a, h, t, c, r, lim, run in rows
-    ]
+def opened_as(e: Entry) -> Open:
+    """What an "opened" entry says that a call has set aside."""
+    reserves = {"tokens": e.bound_input + e.bound_output, "calls": 1}
+    if e.currency:
+        reserves[e.currency] = e.reserved_pico or 0
+    if e.also_reserved:
+        reserves |= msgspec.json.decode(e.also_reserved, type=dict[str, int])
+    return Open(e.key, e.at_us, e.model, e.account, e.run, e.dialect, e.bound_output, reserves)
 
 
-def _key_row(key: KeyRecord) -> tuple[object, ...]:
-    limits = msgspec.json.encode(key.limits).decode()
-    return (
-        key.id,
-        key.name,
-        key.account,
-        key.hash,
-        key.hint,
-        key.created_us,
-        key.revoked_us,
-        limits,
-        key.run,
-    )
+def read_spent(db: sqlite3.Connection) -> Iterator[Counted]:
+    """What has been used of each limit and credit, in each of its windows."""
+    query = "SELECT scope, model, unit, window, start_us, amount_high, amount_low FROM spent"
+    for scope, model, unit, window, start_us, high, low in db.execute(query):
+        yield Counted(scope, model, unit, window, start_us, high * PICO + low)
 
 
-def _spent_rows(spending: list[Spending]) -> list[tuple[object, ...]]:
+def read_changes(db: sqlite3.Connection, after: int = 0) -> Iterator[Audited]:
+    """Every change of terms after one, oldest first."""
+    query = "SELECT seq, at_us, actor, after_seq, change FROM changes WHERE seq > ? ORDER BY seq"
+    for seq, at_us, actor, after_seq, change in db.execute(query, (after,)):
+        told: Change = _CHANGE.decode(change)
+        yield Audited(seq=seq, at_us=at_us, actor=actor, after_seq=after_seq, change=told)
+
+
+def read_terms(db: sqlite3.Connection) -> Terms:
+    """The terms in force in an open file."""
+    terms = Terms()
+    for audited in read_changes(db):
+        terms.apply(audited.change)
+    return terms
+
+
+def _spent_rows(counted: list[tuple[bytes, Counted]]) -> list[tuple[object, ...]]:
     """What a batch adds to each limit in each window: many calls of one key are one row."""
-    added: dict[tuple[str, str, str, int], int] = {}
-    for _, key, limit, start_us, amount in spending:
-        name = (key, limit.unit, limit.window, start_us)
+    added: dict[tuple[object, ...], int] = {}
+    for _, (*where, amount) in counted:
+        name = tuple(where)
         added[name] = added.get(name, 0) + amount
     return [(*name, *divmod(amount, PICO)) for name, amount in added.items()]
 
@@ -222,7 +235,7 @@ def _row(seq: int, e: Entry) -> tuple[object, ...]:
         e.upstream, e.deployment, e.served_model, u.input, u.cache_read, u.cache_write_5m, u.cache_write_1h,
         u.output, u.reasoning, u.provenance._value_, e.price, e.cost_pico, e.currency, e.ttft_us, e.duration_us,
         e.status, None if e.outcome is None else e.outcome._value_, e.reason, e.bound_input, e.bound_output,
-        e.reserved_pico,
+        e.reserved_pico, e.charge_price, e.charge_pico, e.charge_currency, e.covered_tokens, e.also_reserved,
     )  # fmt: skip
 
 

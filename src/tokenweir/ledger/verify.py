@@ -7,21 +7,21 @@ writer whose write-ahead log is never held for long.
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import mul
 from pathlib import Path
 
 import msgspec
 
-from tokenweir.catalog.price import AppliedPrice
+from tokenweir.catalog.price import SpreadCost, read_applied
 from tokenweir.catalog.pricing import rate
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.money import PICO
 from tokenweir.core.usage import TOKEN_CLASSES, Provenance
 from tokenweir.ledger import rollups
-from tokenweir.ledger.entries import Kind, Outcome
-from tokenweir.ledger.messages import Limit
+from tokenweir.ledger.entries import ENDS, Kind, Outcome
+from tokenweir.ledger.replay import LimitReplay
 from tokenweir.ledger.rollups import Rollup
 from tokenweir.ledger.schema import DATABASE_NAME
 from tokenweir.ledger.views import iso_time, open_reader
@@ -34,32 +34,57 @@ _FOLLOWS: dict[str, frozenset[str]] = {
     kind: frozenset({Kind.CHECKPOINT, Kind.ATTEMPT, Kind.SETTLED})
     for kind in (Kind.OPENED, Kind.CHECKPOINT, Kind.ATTEMPT)
 }
+_REPRICED = frozenset({Kind.REPRICED, Kind.REPRICED_ATTEMPT})
+_AFTER_LATE = _REPRICED | {Kind.ATTEMPT, Kind.LATE}
 #: What may follow the end of a call. An attempt only where the call was closed without its worker.
 _FOLLOWS_END: dict[tuple[str, bool], frozenset[str]] = {
-    (Kind.SETTLED, True): frozenset({Kind.ATTEMPT, Kind.LATE}),
-    (Kind.SETTLED, False): frozenset({Kind.LATE}),
-    (Kind.LATE, True): frozenset({Kind.ATTEMPT, Kind.LATE}),
-    (Kind.LATE, False): frozenset({Kind.ATTEMPT, Kind.LATE}),
+    (Kind.SETTLED, True): _AFTER_LATE,
+    (Kind.SETTLED, False): _REPRICED | {Kind.LATE},
+    (Kind.LATE, True): _AFTER_LATE,
+    (Kind.LATE, False): _AFTER_LATE,
+    (Kind.REPRICED, True): _AFTER_LATE,
+    (Kind.REPRICED, False): _REPRICED,
     (Kind.REFUSED, False): frozenset(),
 }
-_PRICED = frozenset({Kind.CHECKPOINT, Kind.ATTEMPT, Kind.SETTLED, Kind.LATE})
+_PRICED = frozenset({Kind.CHECKPOINT, Kind.ATTEMPT, *ENDS, Kind.REPRICED_ATTEMPT})
 
 _READ = (
-    "SELECT seq, kind, call, key, price, cost_pico, currency, provenance, outcome, "
-    f"{', '.join(TOKEN_CLASSES)} FROM entries WHERE seq > ? AND seq <= ? ORDER BY seq"
+    "SELECT seq, kind, call, key, account, model, run, price, cost_pico, currency, charge_price, charge_pico, "
+    f"charge_currency, provenance, {', '.join(TOKEN_CLASSES)} FROM entries WHERE seq > ? AND seq <= ? ORDER BY seq"
 )
 _END_BEFORE = (
-    "SELECT seq, kind, outcome, cost_pico, currency, "
-    f"{' + '.join(TOKEN_CLASSES)} FROM entries WHERE call = ? AND seq < ? "
-    "AND kind IN ('settled', 'late', 'refused') ORDER BY seq DESC LIMIT 1"
+    "SELECT seq, kind, outcome FROM entries WHERE call = ? AND seq < ? "
+    "AND kind IN ('settled', 'late', 'repriced', 'refused') ORDER BY seq DESC LIMIT 1"
 )
+_SPREAD = f"SELECT sum(cost_pico / {PICO}), sum(cost_pico % {PICO}) FROM entries WHERE price = ?"
 #: Read from the index alone, in its order.
 _BEGUN_TWICE = (
     "SELECT call, min(seq), max(seq) FROM entries WHERE kind IN ('opened', 'refused') "
     "GROUP BY call HAVING count(*) > 1"
 )
 
-Row = tuple[int, str, bytes, str, str, int | None, str, str, str | None, int, int, int, int, int, int]
+Row = tuple[
+    int,
+    str,
+    bytes,
+    str,
+    str,
+    str,
+    str,
+    str,
+    int | None,
+    str,
+    str,
+    int | None,
+    str,
+    str,
+    int,
+    int,
+    int,
+    int,
+    int,
+    int,
+]
 Progress = Callable[[int, int], None]
 
 
@@ -85,13 +110,9 @@ class _Replay:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db  # the ledger is attached; sums of the replay are made in its own, temporary file
-        self._prices: dict[str, _Rates | str] = {}  # or what is wrong with it
-        self._limits: dict[str, tuple[Limit, ...]] = {
-            key: msgspec.json.decode(limits, type=tuple[Limit, ...])
-            for key, limits in db.execute("SELECT id, limits FROM keys")
-        }
+        self._prices: dict[str, _Rates | SpreadCost | str] = {}  # or what is wrong with it
+        self._limits = LimitReplay(db)
         self.open: dict[bytes, tuple[str, int]] = {}  # the last entry of each open call, and where it began
-        self.spent: dict[tuple[str, str, str], int] = {}
         self.seq = self.entries = self.calls = 0
 
     def read(self, upto: int) -> Iterator[str]:
@@ -105,16 +126,38 @@ class _Replay:
         self.seq = upto
 
     def _step(self, row: Row) -> Iterator[str]:
-        seq, kind, call, *_ = row
+        seq, kind, call, key, account, model, run, *_ = row
         if seq != self.seq + 1:
             yield f"{_entries(self.seq + 1, seq - 1)} missing: after {self.seq} comes {seq}"
         self.seq = seq
         self.entries += 1
         yield from self._check_order(seq, kind, call)
         if kind in _PRICED:
-            yield from self._check_cost(row)
-        if kind in (Kind.ATTEMPT, Kind.SETTLED, Kind.LATE) and self._limits.get(row[3]):
-            self._spend(row)
+            (
+                _,
+                _,
+                _,
+                _,
+                _,
+                _,
+                _,
+                price,
+                cost,
+                currency,
+                charge_price,
+                charge,
+                charge_currency,
+                provenance,
+                *tokens,
+            ) = row
+            yield from self._check_cost(seq, "cost", price, cost, currency, provenance, tokens)
+            if charge_price or charge is not None:
+                yield from self._check_cost(
+                    seq, "charge", charge_price, charge, charge_currency, provenance, tokens
+                )
+        self._limits.change_before(seq)
+        if self._limits.is_limited(key, account, model, run):
+            yield from self._limits.step(seq)
 
     def _check_order(self, seq: int, kind: str, call: bytes) -> Iterator[str]:
         before = self.open.get(call)
@@ -139,44 +182,41 @@ class _Replay:
         elif kind not in _FOLLOWS_END[end[1], end[2] == Outcome.INTERRUPTED]:
             yield f"entry {seq}: {kind} of call {uuid_text(call)}, which ended with entry {end[0]} ({end[1]})"
 
-    def _check_cost(self, row: Row) -> Iterator[str]:
-        seq, _, _, _, price, cost, currency, provenance, _, *tokens = row
+    def _check_cost(
+        self,
+        seq: int,
+        what: str,
+        price: str,
+        cost: int | None,
+        currency: str,
+        provenance: str,
+        tokens: Sequence[int],
+    ) -> Iterator[str]:
         if not price:
             if cost is not None:
-                yield f"entry {seq}: its cost is {cost} pico, but it has no price"
+                yield f"entry {seq}: its {what} is {cost} pico, but it has no price"
             return
         rates = self._price(price)
         if isinstance(rates, str):
             yield f"entry {seq} refers to price {price}, {rates}"
             return
-        expected = sum(map(mul, rates.each, tokens)) if provenance != Provenance.UNKNOWN else None
+        if isinstance(rates, SpreadCost):
+            expected = cost  # they are right together: see `_compare_spread`
+        else:
+            expected = sum(map(mul, rates.each, tokens)) if provenance != Provenance.UNKNOWN else None
         if cost != expected:
             told = (
                 "its usage is unknown" if expected is None else f"its tokens times its price are {expected}"
             )
-            yield f"entry {seq}: its cost is {'none' if cost is None else f'{cost} pico'}, but {told}"
+            yield f"entry {seq}: its {what} is {'none' if cost is None else f'{cost} pico'}, but {told}"
         if currency != rates.currency:
-            yield f"entry {seq}: its currency is {currency or 'none'}, its price is in {rates.currency}"
+            yield f"entry {seq}: its {what} is in {currency or 'no currency'}, its price in {rates.currency}"
 
-    def _price(self, price: str) -> _Rates | str:
+    def _price(self, price: str) -> _Rates | SpreadCost | str:
         known = self._prices.get(price)
         if known is None:
             known = self._prices[price] = _read_price(self._db, price)
         return known
-
-    def _spend(self, row: Row) -> None:
-        seq, kind, call, key, _, cost, currency, _, _, *tokens = row
-        amounts = {"tokens": sum(tokens), "calls": int(kind == Kind.SETTLED)}
-        if currency:
-            amounts[currency] = cost or 0
-        if kind == Kind.LATE:
-            end = self._db.execute(_END_BEFORE, (call, seq)).fetchone()
-            if end is not None:
-                amounts["tokens"] -= end[5]
-                amounts[end[4]] = amounts.get(end[4], 0) - (end[3] or 0)
-        for limit in self._limits[key]:
-            name = (key, limit.unit, limit.window)
-            self.spent[name] = self.spent.get(name, 0) + amounts.get(limit.unit, 0)
 
     # --- what is derived
 
@@ -187,20 +227,19 @@ class _Replay:
         rollups.coarsen(self._db)
         for rollup in rollups.ROLLUPS:
             yield from _compare_rollup(self._db, rollup)
-        yield from self._compare_spent()
+        yield from self._limits.compare()
+        yield from self._compare_spread()
         yield from self._compare_mark()
 
-    def _compare_spent(self) -> Iterator[str]:
-        kept: dict[tuple[str, str, str], int] = {}
-        for key, unit, window, high, low in self._db.execute(
-            "SELECT key, unit, window, amount_high, amount_low FROM spent"
-        ):
-            kept[key, unit, window] = kept.get((key, unit, window), 0) + high * PICO + low
-        for name in sorted(kept.keys() | self.spent.keys()):
-            was, expected = kept.get(name, 0), self.spent.get(name, 0)
-            if was != expected:
-                key, unit, window = name
-                yield f"spent of key {key}, {unit} per {window}: {was} is there, the entries add up to {expected}"
+    def _compare_spread(self) -> Iterator[str]:
+        """What was spread over calls adds up to what there was to spread, as long as nothing stands in its place."""
+        for price, rates in self._prices.items():
+            if not isinstance(rates, SpreadCost):
+                continue
+            costs = self._db.execute(_SPREAD, (price,)).fetchone()
+            given = (costs[0] or 0) * PICO + (costs[1] or 0)
+            if given != rates.total_pico:
+                yield f"{rates.ref}: {given} pico are spread over calls, of {rates.total_pico}"
 
     def _compare_mark(self) -> Iterator[str]:
         row = self._db.execute("SELECT value FROM meta WHERE name = 'open_since_seq'").fetchone()
@@ -262,14 +301,16 @@ def _entries(first: int, last: int) -> str:
     return f"entry {first} is" if first == last else f"entries {first} to {last} are"
 
 
-def _read_price(db: sqlite3.Connection, price: str) -> _Rates | str:
+def _read_price(db: sqlite3.Connection, price: str) -> _Rates | SpreadCost | str:
     row = db.execute("SELECT applied FROM prices WHERE id = ?", (price,)).fetchone()
     if row is None:
         return "which is not there"
     content = hashlib.blake2b(row[0].encode(), digest_size=16).hexdigest()
     if content != price:
         return f"whose content has been changed: it is that of {content}"
-    applied = msgspec.json.decode(row[0], type=AppliedPrice)
+    applied = read_applied(row[0])
+    if isinstance(applied, SpreadCost):
+        return applied
     return _Rates(applied.currency, tuple(rate(applied.rates, name) for name in TOKEN_CLASSES))
 
 

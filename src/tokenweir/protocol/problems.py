@@ -137,6 +137,27 @@ def budget_exceeded(message: str, status: int = 402) -> Problem:
     return Problem(status, "insufficient_quota", "insufficient_quota", message, should_retry=False)
 
 
+def rate_limited(message: str, retry_after_s: int) -> Problem:
+    """429: a limit by the minute or the hour, or of calls at once; the next window is near, so clients may wait for it."""
+    return Problem(
+        429, "rate_limit_error", "rate_limit_exceeded", message, retry_after_s=max(1, retry_after_s)
+    )
+
+
+def account_closed() -> Problem:
+    """403."""
+    message = "The account of this key is closed. Ask whoever runs this gateway."
+    return Problem(403, "invalid_request_error", "account_closed", message, should_retry=False)
+
+
+def not_allowed(model: str, dialect: str, models: tuple[str, ...], dialects: tuple[str, ...]) -> Problem:
+    """403: the key may ask for other models, or in other dialects."""
+    may = [f"for {', '.join(models)}"] if models else []
+    may += [f"in {', '.join(dialects)}"] if dialects else []
+    message = f"This key may not ask for {model[:200]!r} in {dialect}; it may ask {' and '.join(may)}."
+    return Problem(403, "invalid_request_error", "not_allowed", message, "model", should_retry=False)
+
+
 def not_priced(message: str) -> Problem:
     """403: a limit in money cannot hold for a call whose cost cannot be bounded."""
     return Problem(403, "invalid_request_error", "limit_cannot_hold", message, "model", should_retry=False)

@@ -1,18 +1,18 @@
 """Calls as they ended, and one call with the arithmetic of its cost."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from tokenweir.catalog.price import AppliedPrice, Rates
+from tokenweir.catalog.price import AppliedPrice, Rates, SpreadCost, read_applied
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
-from tokenweir.ledger.entries import Entry, Kind, Outcome
+from tokenweir.ledger.entries import ENDS, Entry, Kind, Outcome
 from tokenweir.ledger.views.reader import COLUMNS, read_entry
 
 MAX_PAGE = 1_000
-_ENDS = frozenset({Kind.SETTLED, Kind.LATE, Kind.REFUSED})
+_ENDS = frozenset({*ENDS, Kind.REFUSED})
 #: The entry that a row is known by: the first end of its call. A call that this ledger saw only late has no other.
 _FIRST_END = (
     "(kind IN ('settled', 'refused') OR kind = 'late' AND NOT EXISTS (SELECT 1 FROM entries AS known "
@@ -36,6 +36,7 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     served_model: str
     usage: Usage
     cost_pico: dict[str, int]  # by currency
+    charge_pico: dict[str, int]  # what the account is charged, where that is by a price of its own
     unpriced: bool  # something of it has no price
     attempts: int
     ttft_us: int | None
@@ -59,12 +60,14 @@ class Product(msgspec.Struct, frozen=True):
 
 
 class PricedEntry(msgspec.Struct, frozen=True):
-    """An entry with the price it refers to; `products` add up to its cost where it has one."""
+    """An entry with the prices it refers to; `products` add up to its cost where it has one, `charges` to its charge."""
 
     seq: int
     entry: Entry
-    price: AppliedPrice | None
+    price: AppliedPrice | SpreadCost | None
     products: tuple[Product, ...]
+    charge: AppliedPrice | SpreadCost | None
+    charges: tuple[Product, ...]
 
 
 class CallDetail(msgspec.Struct, frozen=True):
@@ -110,8 +113,9 @@ def call_detail(connection: sqlite3.Connection, call: bytes) -> CallDetail | Non
     found = list(_entries_of(connection, call))
     if not found:
         return None
-    prices = {entry.price: _price(connection, entry.price) for _, entry in found if entry.price}
-    priced = tuple(_with_price(seq, entry, prices.get(entry.price)) for seq, entry in found)
+    named = {name for _, entry in found for name in (entry.price, entry.charge_price) if name}
+    prices = {name: _price(connection, name) for name in named}
+    priced = tuple(_with_prices(seq, entry, prices) for seq, entry in found)
     ends = [(seq, entry) for seq, entry in found if entry.kind in _ENDS]
     # A row is known by the entry that ended it first: a correction does not move it to another page.
     row = _summed(ends[0][0], [entry for _, entry in found]) if ends else None
@@ -140,14 +144,27 @@ def _entries_of(connection: sqlite3.Connection, call: bytes) -> Iterator[tuple[i
         yield read_entry(record)
 
 
-def _price(connection: sqlite3.Connection, price: str) -> AppliedPrice | None:
+def _price(connection: sqlite3.Connection, price: str) -> AppliedPrice | SpreadCost | None:
     row = connection.execute("SELECT applied FROM prices WHERE id = ?", (price,)).fetchone()
-    return msgspec.json.decode(row[0], type=AppliedPrice) if row else None
+    return read_applied(row[0]) if row else None
 
 
-def _with_price(seq: int, entry: Entry, price: AppliedPrice | None) -> PricedEntry:
-    lines = products(entry.usage, price.rates) if price and entry.cost_pico is not None else ()
-    return PricedEntry(seq, entry, price, lines)
+def _with_prices(
+    seq: int, entry: Entry, prices: Mapping[str, AppliedPrice | SpreadCost | None]
+) -> PricedEntry:
+    price, charge = prices.get(entry.price), prices.get(entry.charge_price)
+    return PricedEntry(
+        seq,
+        entry,
+        price,
+        _products(entry.usage, price, entry.cost_pico),
+        charge,
+        _products(entry.usage, charge, entry.charge_pico),
+    )
+
+
+def _products(usage: Usage, price: AppliedPrice | SpreadCost | None, pico: int | None) -> tuple[Product, ...]:
+    return products(usage, price.rates) if isinstance(price, AppliedPrice) and pico is not None else ()
 
 
 def _call_row(connection: sqlite3.Connection, record: Sequence[object]) -> CallRow:
@@ -156,15 +173,21 @@ def _call_row(connection: sqlite3.Connection, record: Sequence[object]) -> CallR
 
 
 def _summed(seq: int, all_entries: Sequence[Entry]) -> CallRow:
-    """A row of all entries of a call that has ended; its last end is the one that counts."""
+    """A row of all entries of a call that has ended; of each attempt the last that says what it cost counts."""
     end = [entry for entry in all_entries if entry.kind in _ENDS][-1]
     opened = next((entry for entry in all_entries if entry.kind is Kind.OPENED), end)
-    spending = [*(e for e in all_entries if e.kind is Kind.ATTEMPT), end]
+    tried = {
+        e.attempt or e.ordinal: e for e in all_entries if e.kind in (Kind.ATTEMPT, Kind.REPRICED_ATTEMPT)
+    }
+    spending = [*tried.values(), end]
     counts = {name: sum(getattr(e.usage, name) for e in spending) for name in TOKEN_CLASSES}
     cost: dict[str, int] = {}
+    charge: dict[str, int] = {}
     for entry in spending:
         if entry.cost_pico is not None and entry.currency:
             cost[entry.currency] = cost.get(entry.currency, 0) + entry.cost_pico
+        if entry.charge_pico is not None and entry.charge_currency:
+            charge[entry.charge_currency] = charge.get(entry.charge_currency, 0) + entry.charge_pico
     return CallRow(
         seq=seq,
         call=uuid_text(end.call),
@@ -179,6 +202,7 @@ def _summed(seq: int, all_entries: Sequence[Entry]) -> CallRow:
         served_model=end.served_model,
         usage=Usage(**counts, provenance=end.usage.provenance),
         cost_pico=cost,
+        charge_pico=charge,
         unpriced=any(e.cost_pico is None and e.usage.total > 0 for e in spending),
         attempts=sum(bool(e.upstream) for e in spending),
         ttft_us=end.ttft_us,

@@ -7,7 +7,7 @@ import msgspec
 
 from tokenweir.core.money import PICO
 from tokenweir.core.usage import TOKEN_CLASSES
-from tokenweir.ledger.rollups import DAILY, DAILY_RUNS, HOURLY, HOURLY_MODELS, SUMS, Rollup
+from tokenweir.ledger.rollups import DAILY, DAILY_RUNS, HOURLY, HOURLY_MODELS, MONEY, SUMS, Rollup
 from tokenweir.ledger.views.reader import iso_time
 
 HOUR_US = HOURLY.period_us
@@ -16,11 +16,16 @@ DAY_HOURS = DAILY.period_us // HOURLY.period_us
 GROUPS = ("model", "key", "account", "run", "day", "hour", "upstream", "deployment", "dialect")
 #: By their size: usage is read from the first that knows all groups asked for.
 _SMALLEST_FIRST = (DAILY, DAILY_RUNS, HOURLY_MODELS, HOURLY)
-_COUNTS = tuple(name for name in SUMS if name not in ("cost_units", "cost_pico"))
+_MONEY = tuple(name for pair in MONEY for name in pair)
+_COUNTS = tuple(name for name in SUMS if name not in _MONEY)
 
 
 class UsageRow(msgspec.Struct, kw_only=True):
-    """Sums over one group. Tokens are in disjoint classes; `cost_pico` is by currency."""
+    """Sums over one group. Tokens are in disjoint classes; money is by currency.
+
+    `cost_pico` is what calls cost. `charge_pico` is what accounts are charged for those that have a price of their own;
+    `uncharged_calls` have none.
+    """
 
     by: dict[str, str]
     calls: int = 0
@@ -31,6 +36,7 @@ class UsageRow(msgspec.Struct, kw_only=True):
     counted_calls: int = 0
     estimated_calls: int = 0
     unknown_calls: int = 0
+    uncharged_calls: int = 0
     input: int = 0
     cache_read: int = 0
     cache_write_5m: int = 0
@@ -41,6 +47,7 @@ class UsageRow(msgspec.Struct, kw_only=True):
     ttft_us: int = 0
     duration_us: int = 0
     cost_pico: dict[str, int] = {}
+    charge_pico: dict[str, int] = {}
 
     @property
     def tokens(self) -> int:
@@ -68,8 +75,8 @@ def usage(
             group = record[: len(by)]
             row = rows.get(group)
             if row is None:
-                row = rows[group] = UsageRow(by=_named(by, group), cost_pico={})
-            _add(row, record[len(by)], record[len(by) + 1 :])
+                row = rows[group] = UsageRow(by=_named(by, group), cost_pico={}, charge_pico={})
+            _add(row, record[len(by) : len(by) + 2], record[len(by) + 2 :])
     shown = [group for group, row in rows.items() if _is_something(row)]
     return [rows[group] for group in sorted(shown, key=lambda g: tuple(map(str, g)))]
 
@@ -105,10 +112,10 @@ def _spans(
 def _summed(
     connection: sqlite3.Connection, rollup: Rollup, by: Sequence[str], first: int | None, end: int | None
 ) -> sqlite3.Cursor:
-    """Rows of the groups named, the currency, and every sum."""
+    """Rows of the groups named, the currencies of cost and charge, and every sum."""
     expressions = _expressions(rollup)
-    grouped = ", ".join([*(expressions[name] for name in by), "currency"])
-    sums = ", ".join(f"sum({name})" for name in (*_COUNTS, "cost_units", "cost_pico"))
+    grouped = ", ".join([*(expressions[name] for name in by), "currency", "charge_currency"])
+    sums = ", ".join(f"sum({name})" for name in (*_COUNTS, *_MONEY))
     bounds = ((f"{rollup.period} >= ?", first), (f"{rollup.period} < ?", end))
     conditions = [(text, value) for text, value in bounds if value is not None]
     where = " AND ".join(text for text, _ in conditions) or "1"
@@ -118,7 +125,9 @@ def _summed(
 
 def _is_something(row: UsageRow) -> bool:
     """False for a group whose calls were all moved elsewhere by corrections."""
-    return any(getattr(row, name) for name in _COUNTS) or any(row.cost_pico.values())
+    return any(getattr(row, name) for name in _COUNTS) or any(
+        (*row.cost_pico.values(), *row.charge_pico.values())
+    )
 
 
 def _named(by: Sequence[str], group: Sequence[object]) -> dict[str, str]:
@@ -133,20 +142,24 @@ def _shown(name: str, value: object) -> str:
     return str(value)
 
 
-def _add(row: UsageRow, currency: str, sums: Sequence[int]) -> None:
+def _add(row: UsageRow, currencies: Sequence[str], sums: Sequence[int]) -> None:
     for name, value in zip(_COUNTS, sums, strict=False):
         setattr(row, name, getattr(row, name) + value)
-    pico = sums[-2] * PICO + sums[-1]
-    if currency:
-        row.cost_pico[currency] = row.cost_pico.get(currency, 0) + pico
+    money = sums[len(_COUNTS) :]
+    for currency, amounts, units, pico in zip(
+        currencies, (row.cost_pico, row.charge_pico), money[::2], money[1::2], strict=True
+    ):
+        if currency:
+            amounts[currency] = amounts.get(currency, 0) + units * PICO + pico
 
 
 def total(rows: Iterable[UsageRow]) -> UsageRow:
     """The sum of all groups."""
-    whole = UsageRow(by={}, cost_pico={})
+    whole = UsageRow(by={}, cost_pico={}, charge_pico={})
     for row in rows:
         for name in _COUNTS:
             setattr(whole, name, getattr(whole, name) + getattr(row, name))
-        for currency, pico in row.cost_pico.items():
-            whole.cost_pico[currency] = whole.cost_pico.get(currency, 0) + pico
+        for mine, theirs in ((whole.cost_pico, row.cost_pico), (whole.charge_pico, row.charge_pico)):
+            for currency, pico in theirs.items():
+                mine[currency] = mine.get(currency, 0) + pico
     return whole

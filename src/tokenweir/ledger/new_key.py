@@ -4,19 +4,39 @@ import base64
 import hashlib
 from collections.abc import Callable
 
-from tokenweir.ledger.messages import KeyRecord, Limit
+import msgspec
+
+from tokenweir.ledger.terms import KeyRecord
 
 PREFIX = "sk-weir-"
 SECRET_BYTES = 30  # 240 bits: 40 characters without padding
 HINT_LENGTH = len(PREFIX) + 4
-DEFAULT_ACCOUNT = "default"
 MAX_NAME_LENGTH = 200
+
+
+def new_secret(random_bytes: Callable[[int], bytes]) -> str:
+    """A secret; letters and digits only, so that a double click selects it whole."""
+    return PREFIX + base64.b32encode(random_bytes(SECRET_BYTES)).decode().lower()
+
+
+def rotated(
+    key: KeyRecord, *, old_until_us: int, random_bytes: Callable[[int], bytes]
+) -> tuple[KeyRecord, str]:
+    """The key with a new secret, and that secret; the one before is good until `old_until_us`."""
+    secret = new_secret(random_bytes)
+    fresh = msgspec.structs.replace(
+        key,
+        hash=hashlib.sha256(secret.encode()).digest(),
+        hint=secret[:HINT_LENGTH],
+        old_hash=key.hash,
+        old_until_us=old_until_us,
+    )
+    return fresh, secret
 
 
 def make_key(
     name: str,
     account: str,
-    limits: tuple[Limit, ...],
     *,
     now_us: int,
     random_bytes: Callable[[int], bytes],
@@ -25,9 +45,7 @@ def make_key(
     for what, text in (("name", name), ("account", account)):
         if not text.strip() or len(text) > MAX_NAME_LENGTH or not text.isprintable():
             raise ValueError(f"a key's {what} must be 1 to {MAX_NAME_LENGTH} printable characters")
-    # Letters and digits only, so that a double click selects it whole.
-    text = base64.b32encode(random_bytes(SECRET_BYTES)).decode().lower()
-    secret = PREFIX + text
+    secret = new_secret(random_bytes)
     record = KeyRecord(
         id=f"key_{random_bytes(8).hex()}",
         name=name,
@@ -35,6 +53,5 @@ def make_key(
         hash=hashlib.sha256(secret.encode()).digest(),
         hint=secret[:HINT_LENGTH],
         created_us=now_us,
-        limits=limits,
     )
     return record, secret

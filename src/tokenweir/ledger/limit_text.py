@@ -1,20 +1,27 @@
-"""Limits as people write them: `¥5/day`, `2M tokens/month`, `100 calls/day`, `$20`."""
+"""Limits as people write them: `¥5/day`, `2M tokens/month`, `100 calls/minute`, `4 calls at once`, `$20`, `$20 soft`."""
 
 import re
 
 from tokenweir.core.money import SYMBOLS, format_pico, parse_amount
-from tokenweir.ledger.messages import Limit
+from tokenweir.ledger.terms import Limit
 
-EXAMPLES = '"¥5/day", "20 USD/month", "2M tokens/month" or "100 calls/day"'
+EXAMPLES = '"¥5/day", "20 USD/month", "2M tokens/month", "100 calls/minute" or "4 calls at once"'
 _SHAPE = re.compile(
     r"(?P<before>[¥￥$€]|[A-Za-z]{3}\s)?\s*"
     r"(?P<number>\d[\d,_]*(?:\.\d+)?)\s*(?P<scale>[kKMBG](?![A-Za-z]))?\s*"
     r"(?P<unit>[A-Za-z]+)?\s*"
-    r"(?:(?:/|\bper\b)\s*(?P<window>[A-Za-z]+)|\b(?P<adverb>daily|monthly|total)\b)?"
+    r"(?:(?:/|\bper\b)\s*(?P<window>[A-Za-z]+)|\b(?P<adverb>daily|monthly|hourly|total|at once)\b)?"
+    r"\s*(?P<mode>\b(?:soft|hard)\b)?"
 )
 _SCALES = {"k": 3, "K": 3, "M": 6, "B": 9, "G": 9}
 _COUNTS = {"token": "tokens", "tokens": "tokens", "call": "calls", "calls": "calls"}
 _WINDOWS = {
+    "minute": "minute",
+    "min": "minute",
+    "hour": "hour",
+    "h": "hour",
+    "hourly": "hour",
+    "at once": "at once",
     "day": "day",
     "d": "day",
     "daily": "day",
@@ -35,7 +42,7 @@ def parse_limit(text: str) -> Limit:
     match: re.Match[str] | None = _SHAPE.fullmatch(text.strip())
     if not match:
         raise ValueError(f"{text!r} is not a limit; write {EXAMPLES}")
-    window = _window(text, match)
+    window, mode = _window(text, match), match["mode"] or "hard"
     before, unit = (match["before"] or "").strip(), match["unit"] or ""
     if before and unit:
         raise ValueError(f"{text!r} names two units, {before!r} and {unit!r}; write {EXAMPLES}")
@@ -45,13 +52,13 @@ def parse_limit(text: str) -> Limit:
     number = match["number"].replace(",", "").replace("_", "")
     digits = _SCALES[match["scale"]] if match["scale"] else 0
     if word.lower() in _COUNTS:
-        return Limit(_COUNTS[word.lower()], _count(text, number, digits), window)
+        return Limit(_COUNTS[word.lower()], _count(text, number, digits), window, mode)
     currency = SYMBOLS.get(word, word.upper())
     if currency not in CURRENCIES:
         raise ValueError(
             f"{text!r} names {word!r}, which is no currency known here ({', '.join(CURRENCIES)})"
         )
-    return Limit(currency, _money(text, number, digits), window)
+    return Limit(currency, _money(text, number, digits), window, mode)
 
 
 def _window(text: str, match: re.Match[str]) -> str:
@@ -60,7 +67,9 @@ def _window(text: str, match: re.Match[str]) -> str:
         return "total"
     window = _WINDOWS.get(word.lower())
     if window is None:
-        raise ValueError(f"{text!r} names {word!r}; a limit is per day, per month or total")
+        raise ValueError(
+            f"{text!r} names {word!r}; a limit is per minute, hour, day or month, in total or at once"
+        )
     return window
 
 
@@ -84,5 +93,5 @@ def format_limit(limit: Limit) -> str:
     """A text that `parse_limit` reads back as the same limit."""
     counted = limit.unit in {"tokens", "calls"}
     amount = str(limit.amount) if counted else format_pico(limit.amount)
-    text = f"{amount} {limit.unit}"
-    return text if limit.window == "total" else f"{text}/{limit.window}"
+    between = {"total": "", "at once": " at once"}.get(limit.window, f"/{limit.window}")
+    return f"{amount} {limit.unit}{between}{' soft' if limit.mode == 'soft' else ''}"

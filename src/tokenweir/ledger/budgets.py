@@ -1,0 +1,281 @@
+"""What a limit, or an account's credit, has left: the counters that reservations are held against. Pure."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from tokenweir.ledger.entries import Entry
+from tokenweir.ledger.terms import Credit, Limit, Plan
+from tokenweir.ledger.windows import NEVER_US, window_of
+
+COUNTED_UNITS = frozenset({"tokens", "calls"})
+#: Windows of the rows that say what was drawn from an account's credit; "credit/ID" for each credit.
+ALLOWANCE, OVERAGE, OWED = "allowance", "overage", "owed"
+
+
+class Counted(NamedTuple):
+    """What an entry added to a limit or a credit in one window, in its unit: a row of the table `spent`."""
+
+    scope: str
+    model: str
+    unit: str
+    window: str
+    start_us: int
+    amount: int  # less than nothing where a correction gives back
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """What an entry used, and what its account pays for that: the charge where there is one, else the cost."""
+
+    tokens: int
+    pico: int
+    currency: str
+    covered: int = 0  # tokens of it that an allowance of tokens had room for
+
+    @property
+    def uncovered_pico(self) -> int:
+        """What is to be paid beside an allowance of tokens."""
+        return self.pico - self.pico * self.covered // self.tokens if self.covered else self.pico
+
+
+NOTHING = Spent(0, 0, "")
+
+
+def spent_by(entry: Entry, covered: int | None = None) -> Spent:
+    """What an entry says; or, where `covered` is given, with that many of its tokens covered."""
+    pico, currency = entry.pays
+    return Spent(entry.usage.total, pico, currency, entry.covered_tokens if covered is None else covered)
+
+
+class Window(msgspec.Struct):
+    """What one limit holds in one window, in the limit's unit."""
+
+    start_us: int
+    end_us: int
+    spent: int = 0
+    reserved: int = 0
+
+
+class Budget(msgspec.Struct):
+    """A limit where it stands, and its latest window."""
+
+    scope: str
+    limit: Limit
+    zone: str
+    window: Window | None = None
+
+    def at(self, at_us: int) -> Window:
+        """The window that a call opened at this moment belongs to; one that has turned is nobody else's any more."""
+        if self.window is None or at_us >= self.window.end_us:
+            self.window = Window(*window_of(self.limit.window, self.zone, at_us))
+        elif at_us < self.window.start_us:
+            return Window(*window_of(self.limit.window, self.zone, at_us))
+        return self.window
+
+    def counted(self, window: Window, amount: int) -> Counted:
+        """A row of what was spent."""
+        return Counted(
+            self.scope, self.limit.model, self.limit.unit, self.limit.window, window.start_us, amount
+        )
+
+    def amount_of(self, what: Spent) -> int:
+        """How much of the limit that is, in its unit. Calls are counted at their end, not here."""
+        if self.limit.window == "at once":
+            return 0
+        if self.limit.unit == "tokens":
+            return what.tokens
+        return what.pico if self.limit.unit == what.currency else 0
+
+
+class Lot(msgspec.Struct):
+    """A part of a purse: a credit, or what a plan includes in one month."""
+
+    window: str
+    unit: str
+    start_us: int
+    amount: int
+    valid_from_us: int = 0
+    expires_us: int = NEVER_US
+    spent: int = 0
+
+    def left(self, at_us: int) -> int:
+        """What a call opened at this moment may draw."""
+        return max(0, self.amount - self.spent) if self.valid_from_us <= at_us < self.expires_us else 0
+
+
+class Purse:
+    """An account's credit and allowance. Drawn from in the order in which they expire; then on account, or as a debt.
+
+    A call whose tokens fit into an allowance of tokens needs no money; one that does not fit as a whole sets aside money.
+    """
+
+    def __init__(self, account: str, zone: str) -> None:
+        self.account, self.zone = account, zone
+        self.currency = ""
+        self.refuses = True  # beyond what it holds
+        self.plan: Plan | None = None
+        self.reserved = {"tokens": 0, "money": 0}
+        self._lots: dict[tuple[str, str, int], Lot] = {}  # by window, unit, start
+        self._beyond: dict[tuple[str, int], int] = {}  # OVERAGE or OWED, start of the month -> pico
+
+    @property
+    def scope(self) -> str:
+        """What its rows are known by."""
+        return f"account/{self.account}"
+
+    # --- terms
+
+    def set_credit(self, credit: Credit) -> None:
+        """A top-up, or a new end of one."""
+        window = f"credit/{credit.id}"
+        lot = self._lots.setdefault(
+            (window, credit.currency, 0), Lot(window, credit.currency, 0, credit.pico, credit.added_us)
+        )
+        lot.amount, lot.valid_from_us = credit.pico, credit.added_us
+        lot.expires_us = NEVER_US if credit.expires_us is None else credit.expires_us
+        self.currency = credit.currency
+
+    def set_plan(self, plan: Plan | None) -> None:
+        """What is included from the plan's first month on; months that have a lot keep what was drawn from it."""
+        self.plan = plan
+        if plan is not None and plan.allowance_unit:
+            self.currency = plan.currency
+        for lot in self._lots.values():
+            if lot.window == ALLOWANCE:
+                lot.amount = self._included(lot.start_us, lot.expires_us, lot.unit)
+
+    def move(self, zone: str, at_us: int) -> Iterator[Counted]:
+        """Months of another time zone: what has been drawn from this month's allowance stays drawn."""
+        if zone == self.zone:
+            return
+        before = window_of("month", self.zone, at_us)[0]
+        self.zone = zone
+        after = window_of("month", zone, at_us)[0]
+        for lot in [lot for lot in self._lots.values() if (lot.window, lot.start_us) == (ALLOWANCE, before)]:
+            yield self._counted(lot, -lot.spent)
+            drawn, lot.spent = lot.spent, 0
+            moved = self._month_lot(lot.unit, after)
+            moved.spent += drawn
+            yield self._counted(moved, drawn)
+
+    def load(self, unit: str, window: str, start_us: int, amount: int) -> None:
+        """At the start: what has been drawn."""
+        if window in (OVERAGE, OWED):
+            self._beyond[window, start_us] = amount
+        elif window == ALLOWANCE:
+            self._month_lot(unit, start_us).spent = amount
+        else:
+            lot = self._lots.get((window, unit, start_us))
+            if lot is not None:
+                lot.spent = amount
+
+    # --- what is left
+
+    def left(self, unit: str, at_us: int) -> int:
+        """Tokens, or pico of its currency, that a call opened now may set aside; less than nothing with debts."""
+        wanted = "tokens" if unit == "tokens" else self.currency
+        held = sum(lot.left(at_us) for lot in self._lots_at(at_us) if lot.unit == wanted)
+        if unit == "tokens":
+            return held - self.reserved["tokens"]
+        debts = sum(pico for (window, _), pico in self._beyond.items() if window == OWED)
+        return held - debts - self.reserved["money"]
+
+    def total(self, at_us: int) -> tuple[int, int]:
+        """What was put in and is still good, and what of it is spent; pico."""
+        lots = [
+            lot
+            for lot in self._lots_at(at_us)
+            if lot.unit != "tokens" and lot.valid_from_us <= at_us < lot.expires_us
+        ]
+        return sum(lot.amount for lot in lots), sum(lot.spent for lot in lots)
+
+    # --- what is drawn
+
+    def cover(self, tokens: int, opened_us: int) -> int:
+        """How many of these tokens the allowance has room for."""
+        lots = (lot for lot in self._lots_at(opened_us) if lot.unit == "tokens")
+        return min(tokens, sum(lot.left(opened_us) for lot in lots))
+
+    def draw(self, before: Spent, after: Spent, opened_us: int) -> Iterator[Counted]:
+        """Count what a call used, in place of what it had been counted at."""
+        yield from self._move("tokens", after.covered - before.covered, opened_us)
+        paid = after.uncovered_pico if after.currency == self.currency else 0
+        paid -= before.uncovered_pico if before.currency == self.currency else 0
+        yield from self._move(self.currency, paid, opened_us)
+
+    def undo(self, row: Counted) -> None:
+        """What `draw` counted could not be written."""
+        if row.window in (OVERAGE, OWED):
+            self._beyond[row.window, row.start_us] -= row.amount
+        else:
+            self._lots[row.window, row.unit, row.start_us].spent -= row.amount
+
+    def _move(self, unit: str, amount: int, opened_us: int) -> Iterator[Counted]:
+        if amount < 0:
+            yield from self._give_back(unit, -amount, opened_us)
+            return
+        for lot in self._in_order(unit, opened_us):
+            part = min(amount, lot.left(opened_us))
+            if part:
+                lot.spent += part
+                amount -= part
+                yield self._counted(lot, part)
+        if amount:
+            yield self._go_beyond(unit, amount, opened_us)
+
+    def _give_back(self, unit: str, amount: int, opened_us: int) -> Iterator[Counted]:
+        start_us, _ = window_of("month", self.zone, opened_us)
+        for window in (OWED, OVERAGE):
+            part = min(amount, self._beyond.get((window, start_us), 0))
+            if part and unit != "tokens":
+                self._beyond[window, start_us] -= part
+                amount -= part
+                yield Counted(self.scope, "", unit, window, start_us, -part)
+        for lot in reversed(self._in_order(unit, opened_us)):
+            part = min(amount, lot.spent)
+            if part:
+                lot.spent -= part
+                amount -= part
+                yield self._counted(lot, -part)
+        if amount and unit != "tokens":
+            yield self._go_beyond(unit, -amount, opened_us)
+
+    def _go_beyond(self, unit: str, amount: int, opened_us: int) -> Counted:
+        start_us, _ = window_of("month", self.zone, opened_us)
+        window = OWED if self.refuses else OVERAGE
+        self._beyond[window, start_us] = self._beyond.get((window, start_us), 0) + amount
+        return Counted(self.scope, "", unit, window, start_us, amount)
+
+    def _counted(self, lot: Lot, amount: int) -> Counted:
+        return Counted(self.scope, "", lot.unit, lot.window, lot.start_us, amount)
+
+    def _in_order(self, unit: str, opened_us: int) -> list[Lot]:
+        """Lots of a unit that were good at a moment, first to expire first."""
+        good = [
+            lot
+            for lot in self._lots_at(opened_us)
+            if lot.unit == unit and lot.valid_from_us <= opened_us < lot.expires_us
+        ]
+        return sorted(good, key=lambda lot: (lot.expires_us, lot.window))
+
+    def _lots_at(self, at_us: int) -> list[Lot]:
+        plan = self.plan
+        if plan is not None and plan.allowance_unit:
+            self._month_lot(plan.allowance_unit, window_of("month", self.zone, at_us)[0])
+        return list(self._lots.values())
+
+    def _month_lot(self, unit: str, start_us: int) -> Lot:
+        known = self._lots.get((ALLOWANCE, unit, start_us))
+        if known is None:
+            end_us = window_of("month", self.zone, start_us)[1]
+            included = self._included(start_us, end_us, unit)
+            known = Lot(ALLOWANCE, unit, start_us, included, start_us, end_us)
+            self._lots[ALLOWANCE, unit, start_us] = known
+        return known
+
+    def _included(self, start_us: int, end_us: int, unit: str) -> int:
+        plan = self.plan
+        if plan is None or plan.allowance_unit != unit or plan.from_us >= end_us:
+            return 0
+        return plan.allowance

@@ -1,0 +1,102 @@
+"""Terms changed and entries corrected from outside the writer: through its socket while it lives, and without one."""
+
+import os
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tokenweir.core.clock import Clock
+from tokenweir.core.errors import LedgerBusyError, LedgerError
+from tokenweir.ledger.frames import FrameReader, frame, socket_address
+from tokenweir.ledger.journal import Journal
+from tokenweir.ledger.messages import (
+    Answer,
+    ChangeRefused,
+    Committed,
+    DefinePrice,
+    MakeChanges,
+    Reprice,
+    Unavailable,
+)
+from tokenweir.ledger.schema import SOCKET_NAME
+from tokenweir.ledger.service import take_lock
+from tokenweir.ledger.store import Store
+from tokenweir.ledger.terms import Change
+
+COMMAND_LINE = "command line"
+ANSWER_TIMEOUT_S = 10.0
+#: Between a writer's lock and its socket lie a few milliseconds of its start; a command waits that out.
+START_TRIES = 50
+START_PAUSE_S = 0.05
+#: Corrections sent before the writer is waited for.
+AT_ONCE = 1_000
+
+Correction = DefinePrice | Reprice
+
+
+def make_changes(data_dir: Path, changes: Sequence[Change], clock: Clock, actor: str = COMMAND_LINE) -> str:
+    """Change terms, durably and on every worker at once, all or nothing; why not, or "". Raises LedgerError."""
+    return _submit(data_dir, [MakeChanges(1, actor, tuple(changes))], clock)
+
+
+def correct(data_dir: Path, corrections: Sequence[Correction], clock: Clock) -> None:
+    """Correct entries, durably. What has been done is not done again. Raises LedgerError."""
+    for first in range(0, len(corrections), AT_ONCE):
+        some = corrections[first : first + AT_ONCE]
+        _submit(data_dir, [msgspec.structs.replace(op, seq=n) for n, op in enumerate(some, 1)], clock)
+
+
+def _submit(data_dir: Path, operations: list[MakeChanges] | list[Correction], clock: Clock) -> str:
+    for _ in range(START_TRIES):
+        try:
+            return _write(data_dir, operations, clock)
+        except LedgerBusyError:
+            answer = _ask_writer(data_dir, operations)
+            if answer is not None:
+                return answer
+        time.sleep(START_PAUSE_S)
+    raise LedgerError(f"the writer of {data_dir} holds its lock but does not answer; see its log")
+
+
+def _write(data_dir: Path, operations: list[MakeChanges] | list[Correction], clock: Clock) -> str:
+    lock = take_lock(data_dir)
+    try:
+        store = Store(data_dir)
+        try:
+            journal = Journal(store, clock)
+            refused = [told for told in map(journal.apply, operations) if isinstance(told, str) and told]
+            journal.commit()
+        finally:
+            store.close()
+    finally:
+        os.close(lock)
+    return refused[0] if refused else ""
+
+
+def _ask_writer(data_dir: Path, operations: list[MakeChanges] | list[Correction]) -> str | None:
+    """What the writer says; None when its socket is not there yet, or any more."""
+    decoder: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
+    frames = FrameReader()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(ANSWER_TIMEOUT_S)
+        try:
+            with socket_address(data_dir / SOCKET_NAME) as address:
+                sock.connect(address)
+            sock.sendall(b"".join(map(frame, operations)))
+            while data := sock.recv(65_536):
+                for body in frames.feed(data):
+                    match decoder.decode(body):
+                        case Committed(seq=seq) if seq == operations[-1].seq:
+                            return ""
+                        case ChangeRefused(reason=reason):
+                            return reason
+                        case Unavailable(reason=reason):
+                            raise LedgerError(f"nothing was changed: {reason}")
+        except TimeoutError:
+            raise LedgerError("the ledger's writer did not answer; is the disk full? See its log") from None
+        except OSError:
+            return None
+    return None
