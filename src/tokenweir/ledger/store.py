@@ -149,10 +149,8 @@ class Store:
         return None if row is None else read_entry(row)
 
     def latest_us(self) -> int:
-        """The ledger's time: of the latest call that was opened or refused."""
-        query = "SELECT at_us FROM entries WHERE kind IN ('opened', 'refused') ORDER BY seq DESC LIMIT 1"
-        row = self._db.execute(query).fetchone()
-        return 0 if row is None else int(row[0])
+        """See `latest_us`."""
+        return latest_us(self._db)
 
     def corrections(self, call: bytes) -> int:
         """How many of a call's entries stand in the place of others at another price."""
@@ -164,26 +162,36 @@ class Store:
         return read_history(self._db, below, scope, limit, since_us)
 
     def load(self) -> tuple[LedgerState, dict[bytes, int]]:
-        """The state to decide with, and the calls that are open with the seq of their opening."""
-        state = LedgerState(read_terms(self._db))
-        state.latest_us = self.latest_us()
-        for row in read_spent(self._db):
-            state.load_spent(row)
-        row = self._db.execute("SELECT value FROM meta WHERE name = 'open_since_seq'").fetchone()
-        opened: dict[bytes, int] = {}
-        entries: dict[bytes, Entry] = {}
-        for values in self._db.execute(
-            "SELECT * FROM entries WHERE seq >= ? ORDER BY seq", (row[0] if row else 0,)
-        ):
-            entry = read_entry(values)
-            if entry.kind is Kind.OPENED:
-                opened[entry.call] = int(values[0])
-                entries[entry.call] = entry
-            elif entry.kind is Kind.SETTLED:
-                opened.pop(entry.call, None)
-        for call in opened:
-            state.restore(call, opened_as(entries[call]))
-        return state, opened
+        """See `load_state`."""
+        return load_state(self._db)
+
+
+def load_state(db: sqlite3.Connection) -> tuple[LedgerState, dict[bytes, int]]:
+    """The state to decide with, or to show, and the calls that are open with the seq of their opening."""
+    state = LedgerState(read_terms(db))
+    state.latest_us = latest_us(db)
+    for row in read_spent(db):
+        state.load_spent(row)
+    mark = db.execute("SELECT value FROM meta WHERE name = 'open_since_seq'").fetchone()
+    opened: dict[bytes, int] = {}
+    entries: dict[bytes, Entry] = {}
+    for values in db.execute("SELECT * FROM entries WHERE seq >= ? ORDER BY seq", (mark[0] if mark else 0,)):
+        entry = read_entry(values)
+        if entry.kind is Kind.OPENED:
+            opened[entry.call] = int(values[0])
+            entries[entry.call] = entry
+        elif entry.kind is Kind.SETTLED:
+            opened.pop(entry.call, None)
+    for call in opened:
+        state.restore(call, opened_as(entries[call]))
+    return state, opened
+
+
+def latest_us(db: sqlite3.Connection) -> int:
+    """The ledger's time: of the latest call that was opened or refused."""
+    query = "SELECT at_us FROM entries WHERE kind IN ('opened', 'refused') ORDER BY seq DESC LIMIT 1"
+    row = db.execute(query).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def opened_as(e: Entry) -> Open:
