@@ -52,8 +52,8 @@ def test_nothing_to_serve_says_what_to_do() -> None:
 
 
 def test_a_key_is_made_of_its_random_bytes_and_only_its_hash_is_kept() -> None:
-    record, secret = make_key("n", "a", (), now_us=5, random_bytes=lambda n: bytes(range(n)))
-    other, second = make_key("n", "a", (), now_us=5, random_bytes=lambda n: bytes(n))
+    record, secret = make_key("n", "a", now_us=5, random_bytes=lambda n: bytes(range(n)))
+    other, second = make_key("n", "a", now_us=5, random_bytes=lambda n: bytes(n))
     assert secret.startswith("sk-weir-")
     assert len(secret) == 56
     assert secret != second

@@ -66,12 +66,17 @@ class Budget(msgspec.Struct):
     window: Window | None = None
 
     def at(self, at_us: int) -> Window:
-        """The window that a call opened at this moment belongs to; one that has turned is nobody else's any more."""
+        """The window that a call opened now belongs to; one that has turned is never opened again."""
         if self.window is None or at_us >= self.window.end_us:
             self.window = Window(*window_of(self.limit.window, self.zone, at_us))
-        elif at_us < self.window.start_us:
-            return Window(*window_of(self.limit.window, self.zone, at_us))
         return self.window
+
+    def of(self, opened_us: int) -> Window:
+        """The window that a call opened then belongs to: one that has turned by now is no longer held here."""
+        latest = self.at(opened_us)
+        if opened_us >= latest.start_us:
+            return latest
+        return Window(*window_of(self.limit.window, self.zone, opened_us))
 
     def counted(self, window: Window, amount: int) -> Counted:
         """A row of what was spent."""

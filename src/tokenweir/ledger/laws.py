@@ -100,10 +100,14 @@ class LedgerState:
         return OpenResult(asked.seq, granted)
 
     def restore(self, call: bytes, record: Open) -> None:
-        """At the start, or in a replay: a call that was opened, with what it had set aside."""
-        self.latest_us = max(self.latest_us, record.opened_us)
+        """At the start: a call that was opened, perhaps in windows that have turned, with what it had set aside."""
         standing = self.standing(record.key, record.account, record.model, record.run)
-        self._begin(call, record, standing)
+        self._begin(call, record, standing, Budget.of)
+
+    def replay(self, call: bytes, record: Open) -> None:
+        """An opening of the past, in its turn."""
+        self.latest_us = max(self.latest_us, record.opened_us)
+        self._begin(call, record, self.standing(record.key, record.account, record.model, record.run))
 
     def spend(self, call: bytes, what: Spent) -> tuple[int, list[Counted]]:
         """Count an attempt of an open call: the tokens that an allowance covers, and rows of what was counted."""
@@ -280,10 +284,16 @@ class LedgerState:
             return 0, "limit", max(stopped, key=lambda state: state.renews_at_us or NEVER_US)
         return granted, "", None
 
-    def _begin(self, call: bytes, record: Open, standing: Standing) -> None:
+    def _begin(
+        self,
+        call: bytes,
+        record: Open,
+        standing: Standing,
+        belongs_to: Callable[[Budget, int], Window] = Budget.at,
+    ) -> None:
         if standing.budgets or standing.purse is not None:
             record.shares = [
-                Share(budget, budget.at(record.opened_us), record.reserves.get(budget.limit.unit, 0))
+                Share(budget, belongs_to(budget, record.opened_us), record.reserves.get(budget.limit.unit, 0))
                 for budget in standing.budgets
             ]
             for share in record.shares:
@@ -300,7 +310,7 @@ class LedgerState:
         kept = {id(share.budget): share for share in record.shares}
         record.shares = []
         for budget in standing.budgets:
-            latest = budget.at(record.opened_us)
+            latest = budget.of(record.opened_us)
             share: Share | None = kept.get(id(budget))
             if share is None or (share.window is not latest and share.window.end_us > latest.start_us):
                 # New to the call; or of a day or month of another time zone.
@@ -429,7 +439,7 @@ def _covered(what: Spent, covered: int) -> Spent:
 
 
 def _correct(budget: Budget, opened_us: int, amount: int) -> Counted:
-    window = budget.at(opened_us)
+    window = budget.of(opened_us)
     window.spent += amount
     return budget.counted(window, amount)
 

@@ -54,7 +54,7 @@ class LimitReplay:
         """Replay one entry of a call under limits; yields what is wrong with it."""
         entry = read_entry(self._db.execute(_ONE, (seq,)).fetchone())
         if entry.kind is Kind.OPENED:
-            self.state.restore(entry.call, opened_as(entry))
+            self.state.replay(entry.call, opened_as(entry))
         elif entry.kind is Kind.REFUSED:
             self.state.turn((entry.key, entry.account, entry.model, entry.run), entry.at_us)
         elif entry.kind in _COUNTING:
