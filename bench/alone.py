@@ -39,24 +39,23 @@ from tokenweir.ledger.messages import (
     CloseAttempt,
     Committed,
     CostBound,
-    CreateKey,
     DefinePrice,
-    KeyRecord,
-    Keys,
-    Limit,
+    MakeChanges,
     OpenCall,
     OpenResult,
     Operation,
+    Snapshot,
 )
 from tokenweir.ledger.service import Connection, Writer
 from tokenweir.ledger.store import Store
+from tokenweir.ledger.terms import KeyRecord, Limit, SetKey, SetLimit, Terms
 
 BATCH = 32
 START_US = 1_761_955_200_000_000  # 2025-11-01T00:00:00Z
 RATES = Rates(4_000_000, 16_000_000, cache_read=1_000_000)
-KEY = KeyRecord(
-    "k", "k", "team", hashlib.sha256(b"bench").digest(), "k", START_US, limits=(Limit("CNY", 9 * 10**18, "month"),)
-)  # fmt: skip
+KEY = KeyRecord("k", "k", "team", hashlib.sha256(b"bench").digest(), "k", START_US)
+#: One limit in money, as most keys have.
+CHANGES = (SetKey(KEY), SetLimit("key/k", Limit("CNY", 9 * 10**18, "month")))
 
 
 class Wire(asyncio.Transport):
@@ -121,7 +120,7 @@ def writer(calls: int, data: Path) -> float:
     price = AppliedPrice("bench", "CNY", RATES)
     applied = msgspec.json.encode(price, order="deterministic")
     price_id = hashlib.blake2b(applied, digest_size=16).hexdigest()
-    first = frame(CreateKey(1, KEY)) + frame(DefinePrice(2, price_id, applied))
+    first = frame(MakeChanges(1, "bench", CHANGES)) + frame(DefinePrice(2, price_id, applied))
     usage = Usage(input=120, output=64)
     opened: list[OpenCall] = []
     taken_s = []
@@ -181,7 +180,10 @@ async def worker(calls: int, body_bytes: int, data: Path) -> float:
     this.tick()
     link, to_writer = this.link, Wire()
     link.connection_made(to_writer)
-    link.data_received(frame(Keys((KEY,))))
+    terms = Terms()
+    for change in CHANGES:
+        terms.apply(change)
+    link.data_received(frame(Snapshot(terms)))
     clients, upstreams = [ClientConnection(this) for _ in range(BATCH)], []
     upstream = this.upstream(this.plan, "up")
     to_clients, to_upstreams = [Wire() for _ in range(BATCH)], [Wire() for _ in range(BATCH)]

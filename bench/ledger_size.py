@@ -30,9 +30,10 @@ from tokenweir.core.ids import uuid7
 from tokenweir.core.usage import Usage
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.journal import Journal
-from tokenweir.ledger.messages import CloseAttempt, CreateKey, DefinePrice, KeyRecord, Limit, OpenCall
+from tokenweir.ledger.messages import CloseAttempt, DefinePrice, MakeChanges, OpenCall
 from tokenweir.ledger.schema import DATABASE_NAME
 from tokenweir.ledger.store import Store
+from tokenweir.ledger.terms import KeyRecord, Limit, SetKey, SetLimit
 from tokenweir.ledger.views import GROUPS, open_reader, usage
 
 START_US = 1_761_955_200_000_000  # 2025-11-01T00:00:00Z
@@ -48,9 +49,10 @@ def build(data: Path, calls: int, seed: int) -> None:
     journal = Journal(store, FakeClock(START_US))
     for number in range(KEYS):
         name = f"key-{number:02d}"
-        limits = (Limit("CNY", 10**21, "month"),)
-        record = KeyRecord(name, name, f"team-{number % 5}", name.encode() * 4, name, START_US, limits=limits)
-        journal.apply(CreateKey(0, record))
+        record = KeyRecord(name, name, f"team-{number % 5}", f"{name:32}".encode(), name, START_US)
+        limit = SetLimit(f"key/{name}", Limit("CNY", 9 * 10**18, "month"))
+        refused = journal.apply(MakeChanges(0, "bench", (SetKey(record), limit)))
+        assert refused == "", refused
     applied = msgspec.json.encode(PRICE, order="deterministic")
     price = hashlib.blake2b(applied, digest_size=16).hexdigest()
     journal.apply(DefinePrice(0, price, applied))
