@@ -7,8 +7,9 @@ from made_terms import key_with
 
 from tokenweir.core.usage import Usage
 from tokenweir.ledger.budgets import Spent
-from tokenweir.ledger.laws import LEAST_OUTPUT, LedgerState
+from tokenweir.ledger.laws import LedgerState
 from tokenweir.ledger.messages import CostBound, OpenCall
+from tokenweir.ledger.room import LEAST_OUTPUT
 from tokenweir.ledger.terms import Limit
 from tokenweir.ledger.windows import NEVER_US, window_of
 

@@ -119,7 +119,7 @@ class Journal:
         currency, pico, also = _reserved(op, record, result) if op.bounds else ("", None, "")
         self._batch.add(
             Entry(
-                kind=Kind.REFUSED if result.refused else Kind.OPENED, at_us=op.at_us, call=op.call,
+                kind=Kind.REFUSED if result.refused else Kind.OPENED, at_us=self.state.latest_us, call=op.call,
                 account=op.account, key=op.key, run=op.run, model=op.model, dialect=op.dialect,
                 outcome=Outcome.REFUSED if result.refused else None, reason=_cut(op, result),
                 bound_input=op.input_tokens, bound_output=result.output_tokens, currency=currency,
@@ -194,7 +194,7 @@ class Journal:
         """All of them or, where one is refused, none. A limit that is new begins with what the entries say."""
         if self._batch.entries:
             self.commit()
-        at_us = self._clock.now_us()
+        at_us = max(self._clock.now_us(), self.state.latest_us)
         trial = self.state.terms.copy()
         for change in op.changes:
             wrong = wrong_with(trial, change)

@@ -13,12 +13,11 @@ import msgspec
 
 from tokenweir.ledger import terms as t
 from tokenweir.ledger.budgets import COUNTED_UNITS, NOTHING, Budget, Counted, Purse, Spent, Window
-from tokenweir.ledger.messages import CostBound, LimitState, OpenCall, OpenResult
+from tokenweir.ledger.messages import LimitState, OpenCall, OpenResult
+from tokenweir.ledger.room import LEAST_OUTPUT, cannot_bound, room_in, room_in_purse, state_of, state_of_purse
 from tokenweir.ledger.terms import Change, Limit, Terms
 from tokenweir.ledger.windows import NEVER_US, WINDOWS, window_of
 
-#: A call is refused rather than cut to fewer tokens of output than this (or than it asked for, if that is less).
-LEAST_OUTPUT = 16
 #: Combinations of key, account, model and run whose limits are remembered.
 MOST_STANDINGS = 65_536
 
@@ -66,7 +65,7 @@ class LedgerState:
 
     def __init__(self, terms: Terms | None = None) -> None:
         self.terms = Terms() if terms is None else terms
-        self.latest_us = 0  # the ledger's time: of the latest call that was opened or refused
+        self.latest_us = 0  # the ledger's time: of the latest call that was opened or refused, or change of terms
         self.open_calls: dict[bytes, Open] = {}
         self.budgets: dict[tuple[str, str, str, str], Budget] = {}
         self._purses: dict[str, Purse] = {}
@@ -219,6 +218,7 @@ class LedgerState:
 
         A limit set in the middle of its window counts what the window has seen, and what is under way.
         """
+        at_us = self.latest_us = max(self.latest_us, at_us)
         before = dict(self.terms.limits.get(change.scope, {})) if isinstance(change, t.SetLimit) else {}
         self.terms.apply(change)
         self._standings.clear()
@@ -262,22 +262,22 @@ class LedgerState:
         """How much output fits under every limit; else the refusal that lasts longest."""
         granted, least = asked.output_tokens, min(asked.output_tokens, LEAST_OUTPUT)
         for currencies, budget in standing.money:
-            refused = _cannot_bound(asked, currencies)
+            refused = cannot_bound(asked, currencies)
             if refused:
-                return 0, refused, _state(budget, asked.at_us)
+                return 0, refused, state_of(budget, asked.at_us)
         stopped: list[LimitState] = []
         for budget in standing.budgets:
-            room = _room(budget, asked, granted)
+            room = room_in(budget, asked, granted)
             if room < least:
-                stopped.append(_state(budget, asked.at_us))
+                stopped.append(state_of(budget, asked.at_us))
             else:
                 granted = room
         if standing.purse is not None and standing.purse.refuses:
-            room, refused = _purse_room(standing.purse, asked, granted)
+            room, refused = room_in_purse(standing.purse, asked, granted)
             if refused:
-                return 0, refused, _purse_state(standing.purse, asked.at_us)
+                return 0, refused, state_of_purse(standing.purse, asked.at_us)
             if room < least:
-                stopped.append(_purse_state(standing.purse, asked.at_us))
+                stopped.append(state_of_purse(standing.purse, asked.at_us))
             else:
                 granted = room
         if stopped:
@@ -442,61 +442,3 @@ def _correct(budget: Budget, opened_us: int, amount: int) -> Counted:
     window = budget.of(opened_us)
     window.spent += amount
     return budget.counted(window, amount)
-
-
-def _state(budget: Budget, at_us: int) -> LimitState:
-    window = budget.at(at_us)
-    renews = window.end_us if window.end_us != NEVER_US else None
-    return LimitState(budget.limit, window.spent, window.reserved, renews, budget.scope, budget.zone)
-
-
-def _purse_state(purse: Purse, at_us: int) -> LimitState:
-    amount, spent = purse.total(at_us)
-    limit = Limit(purse.currency, amount, "credit")
-    return LimitState(limit, spent, purse.reserved["money"], None, purse.scope, purse.zone)
-
-
-def _cannot_bound(asked: OpenCall, currencies: frozenset[str]) -> str:
-    """Why a limit in money cannot hold for this call: a price that is unknown or in another currency."""
-    if asked.unpriced:
-        return "unpriced"
-    for bound in asked.bounds:
-        if bound.currency not in currencies and (bound.input_pico or bound.output_pico):
-            return "currency"
-    return ""
-
-
-def _room(budget: Budget, asked: OpenCall, wanted: int) -> int:
-    """How many of the tokens of output wanted a limit has room for; -1 when not even the input fits."""
-    limit, window = budget.limit, budget.at(asked.at_us)
-    if limit.mode == "soft":
-        return wanted if window.spent < limit.amount else -1
-    fixed, per_token = _bound(limit.unit, asked)
-    left = limit.amount - window.spent - window.reserved - fixed
-    if left < 0:
-        return -1
-    return wanted if per_token == 0 else min(wanted, left // per_token)
-
-
-def _purse_room(purse: Purse, asked: OpenCall, wanted: int) -> tuple[int, str]:
-    """The same of a purse, or why it cannot hold: by its tokens if all of the call fits into these, else by its money."""
-    tokens = purse.left("tokens", asked.at_us) - asked.input_tokens
-    if tokens >= wanted:
-        return wanted, ""
-    refused = _cannot_bound(asked, frozenset({purse.currency}))
-    if refused:
-        return tokens, "" if tokens >= LEAST_OUTPUT else refused
-    fixed, per_token = _bound(purse.currency, asked)
-    left = purse.left(purse.currency, asked.at_us) - fixed
-    money = -1 if left < 0 else wanted if per_token == 0 else min(wanted, left // per_token)
-    return max(tokens, money), ""
-
-
-def _bound(unit: str, asked: OpenCall) -> tuple[int, int]:
-    """What the call sets aside of a unit whatever it is granted, and what each token of output does."""
-    if unit == "calls":
-        return 1, 0
-    if unit == "tokens":
-        return asked.input_tokens, 1
-    own: list[CostBound] = [bound for bound in asked.bounds if bound.currency == unit]
-    return max((b.input_pico for b in own), default=0), max((b.output_pico for b in own), default=0)

@@ -28,6 +28,7 @@ from tokenweir.ledger.messages import (
     CountersResult,
     DefinePrice,
     Hello,
+    Known,
     OpenCall,
     OpenResult,
     ReadCounters,
@@ -296,8 +297,9 @@ class SocketLedgerLink(asyncio.Protocol):
             case Snapshot(terms=terms):
                 self.terms.replace(terms)
                 self._greeted = True
-            case Changed(changes=changes):
+            case Changed(number=number, changes=changes):
                 self.terms.apply(changes)
+                self._queue(frame(Known(number)))
             case CountersResult(seq=seq, values=values):
                 reader = self._readers.pop(seq, None)
                 if reader is not None:

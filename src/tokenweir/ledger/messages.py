@@ -134,6 +134,12 @@ class Reprice(msgspec.Struct, frozen=True, array_like=True, tag="reprice"):
     charge: Charge = NO_CHARGE
 
 
+class Known(msgspec.Struct, frozen=True, array_like=True, tag="known"):
+    """This worker goes by every change up to that number. Who made a change is answered once all workers do."""
+
+    number: int
+
+
 class Counters(msgspec.Struct, frozen=True, array_like=True, tag="counters"):
     """A worker's own counters, sent every second: what /metrics sums over workers. Not durable."""
 
@@ -155,6 +161,7 @@ Operation = (
     | DefinePrice
     | MakeChanges
     | Reprice
+    | Known
     | Counters
     | ReadCounters
 )
@@ -203,8 +210,9 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, tag="terms"):
 
 
 class Changed(msgspec.Struct, frozen=True, array_like=True, tag="changed"):
-    """Terms have changed, durably: sent to every worker."""
+    """Terms have changed, durably: sent to every worker, which answers with `Known`."""
 
+    number: int
     changes: tuple[Change, ...]
 
 

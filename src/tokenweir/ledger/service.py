@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,7 @@ from tokenweir.ledger.messages import (
     Counters,
     CountersResult,
     Hello,
+    Known,
     MakeChanges,
     OpenCall,
     OpenResult,
@@ -37,12 +39,15 @@ from tokenweir.ledger.messages import (
 from tokenweir.ledger.schema import LOCK_NAME, SOCKET_NAME
 from tokenweir.ledger.spill import Left, left_behind
 from tokenweir.ledger.store import Store
+from tokenweir.ledger.terms import Change
 
 #: How long the calls of a lost worker wait to be claimed by it, and those found at the start.
 WORKER_GRACE_S = 2.0
 START_GRACE_S = 5.0
 #: How long after a failed commit the next one is tried.
 RETRY_S = 0.5
+#: How long who changed terms waits until every worker goes by them; one that is silent for longer is no reason to wait.
+TOLD_WITHIN_S = 1.0
 #: How often the size of the write-ahead log is looked at.
 FOLD_EVERY_S = 10.0
 
@@ -79,6 +84,7 @@ class Connection(asyncio.Protocol):
         self.last_seq = 0
         self.results: list[OpenResult] = []
         self.is_worker = False
+        self.changed = False  # it has changed terms, and waits until every worker knows
 
     # uvloop's transports have the methods of asyncio.Transport without deriving from it.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -120,6 +126,9 @@ class Writer:
         self._loop = loop
         self._scheduled = False
         self._is_failing = False  # the last commit did
+        self._told = 0  # number of the last change that workers were told
+        #: By that number: workers that have yet to say that they know, and who waits for it.
+        self._waiting: dict[int, tuple[set[Connection], Sequence[Connection]]] = {}
         self._touched: dict[Connection, None] = {}
         self._take_in_left()
         self.flush()
@@ -134,6 +143,8 @@ class Writer:
             connection.calls.update(operation.open_calls)
             connection.is_worker = True
             connection.send(Snapshot(self.journal.state.terms))
+        elif isinstance(operation, Known):
+            self._heard(connection, operation.number)
         elif isinstance(operation, Counters):
             connection.counters = operation.values
         elif isinstance(operation, ReadCounters):
@@ -145,6 +156,7 @@ class Writer:
         """A connection is gone. Its calls wait a little for their worker to come back."""
         self.connections.discard(connection)
         self._touched.pop(connection, None)
+        self._heard(connection, self._told)
         if connection.is_worker:
             self._loop.call_later(WORKER_GRACE_S, self._interrupt, list(connection.calls))
 
@@ -166,14 +178,40 @@ class Writer:
         left, self._left = self._left, []
         for file in left:
             file.remove()
+        changed, self.journal.changed = tuple(self.journal.changed), []
+        if changed:
+            self._tell(changed)
         for connection in self._touched:
+            if connection.changed:
+                continue  # it is answered once every worker knows
             connection.send(Committed(connection.last_seq, tuple(connection.results)))
             connection.results.clear()
         self._touched.clear()
-        changed, self.journal.changed = tuple(self.journal.changed), []
-        for connection in self.connections if changed else ():
-            if connection.is_worker:
-                connection.send(Changed(changed))
+
+    def _tell(self, changed: tuple[Change, ...]) -> None:
+        """Let every worker know; those who changed terms are answered once all do."""
+        self._told += 1
+        workers = [connection for connection in self.connections if connection.is_worker]
+        for worker in workers:
+            worker.send(Changed(self._told, changed))
+        changers = [connection for connection in self._touched if connection.changed]
+        self._waiting[self._told] = set(workers), changers
+        self._loop.call_later(TOLD_WITHIN_S, self._answer_changers, self._told)
+        if not workers:
+            self._answer_changers(self._told)
+
+    def _heard(self, worker: Connection, number: int) -> None:
+        for told, (silent, _) in tuple(self._waiting.items()):
+            if told <= number:
+                silent.discard(worker)
+                if not silent:
+                    self._answer_changers(told)
+
+    def _answer_changers(self, told: int) -> None:
+        _, changers = self._waiting.pop(told, (set(), ()))
+        for changer in changers:
+            changer.changed = False
+            changer.send(Committed(changer.last_seq))
 
     def _apply(self, connection: Connection, operation: Durable) -> None:
         if isinstance(operation, MakeChanges):
@@ -186,6 +224,7 @@ class Writer:
             connection.send(ChangeRefused(operation.seq, result))
             return
         connection.last_seq = operation.seq
+        connection.changed |= isinstance(operation, MakeChanges) and bool(operation.changes)
         self._touched[connection] = None
         if isinstance(result, OpenResult):
             connection.results.append(result)

@@ -188,10 +188,12 @@ def load_state(db: sqlite3.Connection) -> tuple[LedgerState, dict[bytes, int]]:
 
 
 def latest_us(db: sqlite3.Connection) -> int:
-    """The ledger's time: of the latest call that was opened or refused."""
-    query = "SELECT at_us FROM entries WHERE kind IN ('opened', 'refused') ORDER BY seq DESC LIMIT 1"
-    row = db.execute(query).fetchone()
-    return 0 if row is None else int(row[0])
+    """The ledger's time: of the latest call that was opened or refused, or change of terms."""
+    queries = (
+        "SELECT at_us FROM entries WHERE kind IN ('opened', 'refused') ORDER BY seq DESC LIMIT 1",
+        "SELECT at_us FROM changes ORDER BY seq DESC LIMIT 1",
+    )
+    return max((int(row[0]) for query in queries for row in db.execute(query)), default=0)
 
 
 def opened_as(e: Entry) -> Open:
