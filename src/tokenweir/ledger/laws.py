@@ -65,7 +65,9 @@ class LedgerState:
 
     def __init__(self, terms: Terms | None = None) -> None:
         self.terms = Terms() if terms is None else terms
-        self.latest_us = 0  # the ledger's time: of the latest call that was opened or refused, or change of terms
+        self.latest_us = (
+            0  # the ledger's time: of the latest call that was opened or refused, or change of terms
+        )
         self.open_calls: dict[bytes, Open] = {}
         self.budgets: dict[tuple[str, str, str, str], Budget] = {}
         self._purses: dict[str, Purse] = {}
