@@ -28,6 +28,7 @@ LEVELS = {
     "ledger": 3,
     "routing": 3,
     "gateway": 4,
+    "billing": 4,
     "cli": 5,
 }
 

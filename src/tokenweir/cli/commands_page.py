@@ -31,6 +31,9 @@ Fields are only added, never renamed or removed. Money is exact decimal strings 
 | `weir calls CALL --json` | the same object with `"entries": [{"seq", "kind", "tokens", "price", "products": [{"token_class", \
 "tokens", "per_million", "amount"}], "cost", …}]`; under way: `{"call", "open", "entries"}` |
 | `weir ledger verify --json` | `{"ok": true, "entries": …}` |
+| `weir reconcile --json` | `{"upstream", "format", "confirmed", "tolerance", "agrees", "sections": [{"section", "grain", "zone", \
+"since", "until", "groups": {"matched", "different", "ours only", "theirs only": {"cells", "ours": {"tokens", "money", …}, "theirs"}}, \
+"cells": [{"outcome", "period", "model", "item", "ours", "theirs", "difference", "rows", …}], …}], "unread"}` |
 | `weir models --json`, `weir prices show --json` | `{"models": [{"model", "aliases", "deployments": [{"deployment", "prices": [{"currency", \
 "valid_from", "brackets", "windows", "now", …}], "context", "max_output", "flags", …}]}]}` |
 | `weir prices update --json` | `{"source", "date", "models", "new": [{"provider", "model", "before", "now"}], "changed", "removed", "lost", \

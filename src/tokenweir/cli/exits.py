@@ -3,19 +3,29 @@
 from tokenweir.cli.fetch import FetchError
 from tokenweir.cli.listen import ListenError
 from tokenweir.cli.running import AlreadyRunningError
-from tokenweir.core.errors import CatalogError, EngineError, LedgerError, SettingsError, TokenweirError
+from tokenweir.core.errors import (
+    BillError,
+    CatalogError,
+    EngineError,
+    LedgerError,
+    SettingsError,
+    TokenweirError,
+)
 
 
 class NotReachableError(TokenweirError):
     """No gateway runs on the data directory, or it does not answer."""
 
 
-OK, FAILED, USAGE, SETTINGS, UNREACHABLE, LEDGER, RUNNING, PORT, CATALOG, ENGINE = range(10)
+OK, FAILED, USAGE, SETTINGS, UNREACHABLE, LEDGER, RUNNING, PORT, CATALOG, ENGINE, BILL = range(11)
 INTERRUPTED = 130
 
 EXIT_CODES: tuple[tuple[int, str], ...] = (
     (OK, "done"),
-    (FAILED, "a check failed: `weir doctor`, `weir ledger verify`, or a process that had to be killed"),
+    (
+        FAILED,
+        "a check failed: `weir doctor`, `weir ledger verify`, `weir reconcile`, or a process that had to be killed",
+    ),
     (USAGE, "the command line is wrong"),
     (SETTINGS, "the settings are wrong: file, environment or flag"),
     (
@@ -27,6 +37,7 @@ EXIT_CODES: tuple[tuple[int, str], ...] = (
     (PORT, "the address cannot be listened on"),
     (CATALOG, "catalog data is malformed; nothing was replaced by it"),
     (ENGINE, "the local engine or a model file cannot be used"),
+    (BILL, "a provider's bill cannot be read"),
     (INTERRUPTED, "interrupted"),
 )
 
@@ -40,6 +51,7 @@ _BY_FAULT: tuple[tuple[type[TokenweirError], int], ...] = (
     (LedgerError, LEDGER),
     (CatalogError, CATALOG),
     (EngineError, ENGINE),
+    (BillError, BILL),
 )
 
 

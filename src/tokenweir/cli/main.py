@@ -201,6 +201,53 @@ def calls(
     _checked(act)
 
 
+@app.command("reconcile")
+def reconcile_(
+    bill: Annotated[Path, typer.Argument(help="The provider's export: a CSV, or a ZIP of such.")],
+    upstream: Annotated[str, typer.Option(help="Whose calls it bills, by its name in the ledger.")],
+    provider: Annotated[
+        str, typer.Option(metavar="ID", help="Whose bill it is; known by its header without.")
+    ] = "",
+    format: Annotated[
+        Path | None, typer.Option("--format", metavar="FILE", help="A format of your own (docs/billing.md).")
+    ] = None,
+    since: Since = "",
+    until: Until = "",
+    tolerance: Annotated[
+        str, typer.Option(metavar="AMOUNT", help="A difference in money that counts as none.")
+    ] = "0",
+    key: Annotated[str, typer.Option(help="Only rows of the key that the bill calls so.")] = "",
+    config: Config = None,
+    data: Data = None,
+    as_json: Json = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write every figure there as well.")
+    ] = None,
+) -> None:
+    """Compare a provider's bill with the ledger: what matches, what differs, what only one side has."""
+    from tokenweir.cli import reconcile_command
+    from tokenweir.cli.system import SystemClock
+
+    asked = reconcile_command.Asked(
+        bill=bill,
+        upstream=upstream,
+        provider=provider,
+        format=format,
+        since=since,
+        until=until,
+        tolerance=tolerance,
+        key=key,
+        as_json=as_json,
+        csv=csv,
+    )
+    directory = _directory(data, config)
+
+    def act() -> None:
+        raise SystemExit(reconcile_command.run(directory, asked, os.environ, config, SystemClock()))
+
+    _checked(act)
+
+
 @ledger_app.command("verify")
 def ledger_verify(data: Data = None, as_json: Json = False) -> None:
     """Replay every entry and compare it with what is derived from them."""

@@ -27,3 +27,7 @@ class WireError(TokenweirError):
 
 class EngineError(TokenweirError):
     """The local engine or a model file cannot be used."""
+
+
+class BillError(TokenweirError):
+    """A provider's bill cannot be read: the file is not what its format says."""

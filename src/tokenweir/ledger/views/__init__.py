@@ -12,6 +12,7 @@ from tokenweir.ledger.views.calls import (
     products,
 )
 from tokenweir.ledger.views.reader import entries, iso_time, last_seq, open_reader, read_entry
+from tokenweir.ledger.views.spend import Spend, SpendRow, spend, upstreams
 from tokenweir.ledger.views.usage import GROUPS, HOUR_US, UsageRow, total, usage, whole_hours
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "CallRow",
     "PricedEntry",
     "Product",
+    "Spend",
+    "SpendRow",
     "UsageRow",
     "call_detail",
     "calls",
@@ -32,7 +35,9 @@ __all__ = [
     "open_reader",
     "products",
     "read_entry",
+    "spend",
     "total",
+    "upstreams",
     "usage",
     "whole_hours",
 ]

@@ -1,0 +1,1 @@
+"""Bills: what providers charge us, beside what the ledger says they should."""

@@ -1,0 +1,118 @@
+"""From the bytes of a file to rows of cells: ZIP, encodings, quotes. Everything in it is bounded."""
+
+import csv
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from tokenweir.core.errors import BillError
+
+MOST_BYTES = 256 * 1024 * 1024  # of a bill, and of all that a ZIP unpacks to
+MOST_FILES = 64  # in a ZIP
+MOST_ROWS = 1_000_000  # of a file
+#: csv's own limit is 128 KiB a cell; a bill has no such cells, so one of this length is an unclosed quote.
+MOST_CELL = 64 * 1024
+DELIMITERS = (",", "\t", ";")
+_ZIP, _XLS = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+_TEXTS = (".csv", ".tsv", ".txt")
+_SAVE_AS_CSV = "it is an Excel workbook: open it and save the sheet as CSV (UTF-8), then give that file"
+
+
+class TextFile(msgspec.Struct, frozen=True):
+    """A file's text."""
+
+    name: str
+    text: str
+
+
+class Row(msgspec.Struct, frozen=True):
+    """The cells of a row, and the line on which it begins (1 is the first)."""
+
+    line: int
+    cells: list[str]
+
+
+def text_files(name: str, data: bytes, encodings: Sequence[str]) -> list[TextFile]:
+    """The texts in a file: itself, or those of a ZIP. Raises BillError."""
+    if len(data) > MOST_BYTES:
+        raise BillError(f"{name}: it is larger than {MOST_BYTES >> 20} MiB; export a shorter span")
+    if data.startswith(_XLS):
+        raise BillError(f"{name}: {_SAVE_AS_CSV}")
+    if not data.startswith(_ZIP):
+        return [TextFile(name, _decoded(name, data, encodings))]
+    return [TextFile(member, _decoded(member, body, encodings)) for member, body in _unpacked(name, data)]
+
+
+def _unpacked(name: str, data: bytes) -> list[tuple[str, bytes]]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return _members(name, archive)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        RuntimeError,
+        NotImplementedError,
+        ValueError,
+    ) as error:
+        raise BillError(f"{name}: the ZIP cannot be unpacked: {error}") from None
+
+
+def _members(name: str, archive: zipfile.ZipFile) -> list[tuple[str, bytes]]:
+    infos = archive.infolist()
+    if any(info.filename.startswith("xl/") for info in infos):
+        raise BillError(f"{name}: {_SAVE_AS_CSV}")
+    texts = [
+        i for i in infos if i.filename.lower().endswith(_TEXTS) and not i.filename.startswith("__MACOSX")
+    ]
+    if not texts or len(infos) > MOST_FILES:
+        raise BillError(
+            f"{name}: a ZIP of a bill holds CSV files, at most {MOST_FILES}; this has {len(texts)}"
+        )
+    found, room = [], MOST_BYTES
+    for info in texts:
+        with archive.open(info) as member:
+            body = member.read(room + 1)
+        room -= len(body)
+        if room < 0:
+            raise BillError(f"{name}: the ZIP unpacks to more than {MOST_BYTES >> 20} MiB")
+        found.append((info.filename, body))
+    return found
+
+
+def _decoded(name: str, data: bytes, encodings: Sequence[str]) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encodings = ("utf-16",)
+    for encoding in encodings:
+        try:
+            return data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+        except UnicodeDecodeError:
+            continue
+    raise BillError(f"{name}: it is not text in {' or '.join(encodings)}")
+
+
+def rows(file: TextFile, delimiter: str) -> Iterator[Row]:
+    """Rows that hold something. Raises BillError."""
+    reader = csv.reader(io.StringIO(file.text, newline=""), delimiter=delimiter)
+    line, count = 1, 0
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise BillError(f"{file.name}, row {line}: it is no CSV: {error}") from None
+        if cells is None:
+            return
+        if any(len(cell) > MOST_CELL for cell in cells):
+            raise BillError(
+                f"{file.name}, row {line}: a cell of more than {MOST_CELL:,} characters; a quote is not closed?"
+            )
+        count += 1
+        if count > MOST_ROWS:
+            raise BillError(f"{file.name}: it has more than {MOST_ROWS:,} rows; export a shorter span")
+        if any(cell.strip() for cell in cells):
+            yield Row(line, cells)
+        line = reader.line_num + 1
