@@ -12,7 +12,7 @@ from tokenweir.core.errors import BillError
 
 MOST_BYTES = 256 * 1024 * 1024  # of a bill, and of all that a ZIP unpacks to
 MOST_FILES = 64  # in a ZIP
-MOST_ROWS = 1_000_000  # of a file
+MOST_ROWS = 500_000  # of a file
 #: csv's own limit is 128 KiB a cell; a bill has no such cells, so one of this length is an unclosed quote.
 MOST_CELL = 64 * 1024
 DELIMITERS = (",", "\t", ";")

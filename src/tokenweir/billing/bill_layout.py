@@ -121,17 +121,28 @@ class Recognised:
 
 
 def recognise(file: TextFile, formats: Sequence[BillFormat], preferred: Sequence[str]) -> Recognised | None:
-    """Which table the file is; None: no known one. Raises BillError where it could be of several providers."""
-    found = [
-        Recognised(file, form, layout, delimiter, row)
-        for delimiter in DELIMITERS
-        for row in islice(rows(file, delimiter), HEADER_WITHIN)
-        for form in formats
-        for table in form.table
-        if (layout := Layout(table, row.cells)).fits
-    ]
-    liked = [one for one in found if one.format.id in preferred] or found
-    ids = sorted({one.format.id for one in liked})
-    if len(ids) > 1:
-        raise BillError(f"{file.name}: it could be a bill of {' or '.join(ids)}; name it with --provider")
-    return max(liked, key=lambda one: one.layout.matched, default=None)
+    """Which table the file is; None: no known one. Raises BillError where it could be of several providers.
+
+    A table that no public source confirms is looked for in preferred formats alone: its header may be anybody's.
+    """
+    for delimiter in DELIMITERS:
+        found = list(_candidates(file, delimiter, formats, preferred))
+        liked = [one for one in found if one.format.id in preferred] or found
+        ids = sorted({one.format.id for one in liked})
+        if len(ids) > 1:
+            raise BillError(f"{file.name}: it could be a bill of {' or '.join(ids)}; name it with --provider")
+        if liked:
+            return max(liked, key=lambda one: one.layout.matched)
+    return None
+
+
+def _candidates(
+    file: TextFile, delimiter: str, formats: Sequence[BillFormat], preferred: Sequence[str]
+) -> Iterator[Recognised]:
+    for row in islice(rows(file, delimiter), HEADER_WITHIN):
+        for form in formats:
+            for table in form.table:
+                if table.confirmed or form.id in preferred:
+                    layout = Layout(table, row.cells)
+                    if layout.fits:
+                        yield Recognised(file, form, layout, delimiter, row)

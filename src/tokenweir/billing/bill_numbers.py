@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from decimal import Decimal
 
 import msgspec
 
@@ -64,11 +63,10 @@ def read_amount(text: str, unit: str = "1") -> ReadAmount:
     if match is None or (match[1] and match[3]) or (match[2] and match[5]):
         raise ValueError(expected)
     marked = match[2] or match[5]
-    _, digits, exponent = _parts(match[4])
-    unit_mantissa, unit_digits, unit_exponent = _parts(unit)
-    del unit_mantissa
-    mantissa, exponent = digits * unit_digits, exponent + unit_exponent
-    pico, rest = _scaled(mantissa, exponent + PICO_DECIMALS)
+    digits, exponent = _parts(match[4])
+    unit_digits, unit_exponent = _parts(unit)
+    exponent += unit_exponent
+    pico, rest = _scaled(digits * unit_digits, exponent + PICO_DECIMALS)
     if negative or "-" in (match[1], match[3]):
         pico = -pico
     return ReadAmount(pico, max(0, -exponent), read_currency(marked) if marked else "", not rest)
@@ -77,10 +75,12 @@ def read_amount(text: str, unit: str = "1") -> ReadAmount:
 def read_count(text: str, unit: int = 1) -> int:
     """A whole number of tokens, counted in `unit` tokens. Raises ValueError with what was expected."""
     expected = "a whole number of tokens" if unit == 1 else f"a number of {unit:,} tokens, whole in tokens"
+    if text.isascii() and text.isdigit() and len(text) <= MOST_CHARACTERS:
+        return int(text) * unit
     plain = _plain(text, expected)
     if not re.fullmatch(_NUMBER, plain):
         raise ValueError(expected)
-    _, digits, exponent = _parts(plain)
+    digits, exponent = _parts(plain)
     tokens, rest = _scaled(digits * unit, exponent)
     if rest:
         raise ValueError(expected)
@@ -95,11 +95,11 @@ def _plain(text: str, expected: str) -> str:
     return plain[1:-1].strip() if plain.startswith("(") and plain.endswith(")") else plain
 
 
-def _parts(number: str) -> tuple[int, int, int]:
-    """Sign, digits and exponent of a decimal number."""
-    sign, digits, exponent = Decimal(number.replace(",", "")).as_tuple()
-    assert isinstance(exponent, int)
-    return sign, int("".join(map(str, digits)) or "0"), exponent
+def _parts(number: str) -> tuple[int, int]:
+    """A decimal number without a sign as digits × 10**exponent."""
+    mantissa, _, exponent = number.replace(",", "").lower().partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    return int(whole + fraction), int(exponent or 0) - len(fraction)
 
 
 def _scaled(mantissa: int, exponent: int) -> tuple[int, int]:

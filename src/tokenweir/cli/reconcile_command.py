@@ -87,7 +87,8 @@ def _formats(
     if asked.format is not None and asked.provider:
         raise ValueError("--provider and --format exclude each other: a file of your own is the whole format")
     if asked.format is not None:
-        return (read_bill_format(_bytes_of(asked.format), asked.format.stem),), ()
+        own = read_bill_format(_bytes_of(asked.format), asked.format.stem)
+        return (own,), (own.id,)
     shipped = shipped_bill_formats()
     if asked.provider:
         found = [form for form in shipped.values() if asked.provider in (form.id, *form.upstreams)]
@@ -95,7 +96,7 @@ def _formats(
             raise ValueError(
                 f"there is no format of bills for {asked.provider!r}; {nearest(asked.provider, shipped)}"
             )
-        return tuple(found), ()
+        return tuple(found), tuple(form.id for form in found)
     settings = load_settings(environ, file=config)
     kinds = {setting.kind for setting in settings.upstreams if setting.name == asked.upstream}
     names = kinds or {asked.upstream}  # one that was found by its key is called after its provider
