@@ -76,6 +76,7 @@ def spend(
     span_of: Callable[[int], Span | None],
     since_us: int,
     until_us: int,
+    at_once: int = AT_ONCE,
 ) -> Spend[Span]:
     """Sums over the entries from `since_us` up to `until_us`, by the span that `span_of` puts a moment in.
 
@@ -85,7 +86,7 @@ def spend(
     sums: dict[_Key[Span], _Sums] = {}
     entries = unknown = estimated = 0
     for slot, *names, unpriced, count, no_usage, guessed, units, pico, counts in _slots(
-        connection, upstream, since_us, until_us
+        connection, upstream, since_us, until_us, at_once
     ):
         span = span_of(slot * SLOT_US)
         if span is None:
@@ -128,12 +129,14 @@ _QUERY = _statement()
 _Slot = tuple[int, str, str, str, str, int, int, int, int, int, int, list[int]]
 
 
-def _slots(connection: sqlite3.Connection, upstream: str, since_us: int, until_us: int) -> Iterator[_Slot]:
+def _slots(
+    connection: sqlite3.Connection, upstream: str, since_us: int, until_us: int, at_once: int
+) -> Iterator[_Slot]:
     """Sums by slot, a part of the ledger at a time: a reader that held one view of a long one would keep its log."""
     last = last_seq(connection)
     bounds = {"upstream": upstream, "since": since_us, "until": until_us, "last": last}
-    for after in range(0, last, AT_ONCE):
-        part = connection.execute(_QUERY, {**bounds, "after": after, "upto": min(after + AT_ONCE, last)})
+    for after in range(0, last, at_once):
+        part = connection.execute(_QUERY, {**bounds, "after": after, "upto": min(after + at_once, last)})
         for record in part.fetchall():
             yield (*record[:11], list(record[11:]))
 
