@@ -1,5 +1,8 @@
 """The formats of bills that ship, and what is wrong with one of a user."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tokenweir.catalog.bill_formats import (
@@ -115,3 +118,10 @@ def test_headers_are_compared_without_width_case_and_spaces() -> None:
 def test_every_class_together_has_no_label() -> None:
     assert label_of(TOKEN_CLASSES) == ""
     assert label_of(("output", "reasoning")) == "output+reasoning"
+
+
+def test_the_format_in_the_docs_is_one_and_every_one_that_ships_is_told_there() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "billing.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(read_bill_format(example.encode(), "example").table[0].item) == 3
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(shipped_bill_formats())

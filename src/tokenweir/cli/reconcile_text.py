@@ -49,19 +49,19 @@ def print_results(
 def _heading(result: Result, sides: Compared, tolerance_pico: int) -> Iterator[str]:
     section = result.section
     grain = {"moment": "day", "hour": "day"}.get(section.grain, section.grain)
-    yield f"{section.name}: {len(sides.theirs):,} rows, by {grain} in {section.zone}; {sides.entries:,} entries of ours"
+    yield f"{section.name}: by {grain} in {section.zone}; rows of the bill: {len(sides.theirs):,}, entries of ours: {sides.entries:,}"
     if section.has_money and section.decimals < 12:
         unit = format_pico(10 ** (12 - section.decimals))
         yield f"  amounts are rounded to {unit}: each row may be off by half of that"
     if tolerance_pico:
         yield f"  a difference of up to {format_pico(tolerance_pico)} in money counts as none"
     remarks = (
-        (section.left_out, "rows are about something else"),
-        (sides.outside, "rows do not lie wholly in the span"),
-        (sides.unknown, "entries of ours have unknown usage, which counts as none"),
-        (sides.estimated, "entries of ours have estimated usage"),
+        (section.left_out, "rows about something else, left out"),
+        (sides.outside, "rows that do not lie wholly in the span, left out"),
+        (sides.unknown, "entries of ours with unknown usage, which counts as none"),
+        (sides.estimated, "entries of ours with estimated usage"),
     )
-    yield from (f"  {count:,} {text}" for count, text in remarks if count)
+    yield from (f"  {text}: {count:,}" for count, text in remarks if count)
 
 
 def _sums(result: Result) -> Iterator[list[str]]:
