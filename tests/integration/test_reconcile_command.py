@@ -212,16 +212,29 @@ def test_a_format_of_ones_own(data: Path) -> None:
             USAGE,
             "exclude each other",
         ),
+        (("bill.csv", "--upstream", "zhipuai", "--key", "k"), USAGE, "the bill has no row of the key 'k'"),
+        (("empty.csv", "--upstream", "zhipuai"), USAGE, "the bill has no rows; name its span"),
+        (("secret.csv", "--upstream", "zhipuai"), BILL, "header is that of no known bill: 'KEY=…'"),
         (("none.csv", "--upstream", "zhipuai"), BILL, "none.csv cannot be read: No such file"),
         (("bill.csv", "--upstream", "zhipuai", "--provider", "openai"), BILL, "that of no known bill"),
     ],
 )
 def test_wrong_words_end_with_a_sentence(data: Path, words: tuple[str, ...], code: int, message: str) -> None:
     write_bill(data, bill_rows())
+    (data / "empty.csv").write_text(HEADER + "\n")
+    (data / "secret.csv").write_text("KEY=sk-abcdef\n")
     done = weir("reconcile", *words, "--data", str(data), cwd=data)
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_empty_bill_is_compared_over_the_span_that_is_named(data: Path) -> None:
+    (data / "empty.csv").write_text(HEADER + "\n")
+    words = ("--since", "2026-11-24", "--until", "2026-11-25")
+    code, found = answer(data, str(data / "empty.csv"), *words)
+    groups = found["sections"][0]["groups"]
+    assert (code, {name for name, group in groups.items() if group["cells"]}) == (FAILED, {"ours only"})
 
 
 def test_no_ledger_is_told_as_elsewhere(tmp_path: Path) -> None:

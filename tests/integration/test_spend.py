@@ -71,6 +71,24 @@ def test_a_late_entry_takes_the_place_of_the_one_before(book: Book, tmp_path: Pa
     assert spent.entries == 2
 
 
+def test_a_repriced_entry_takes_the_place_of_the_one_before(book: Book, tmp_path: Path) -> None:
+    attempt = entry(1, kind=Kind.ATTEMPT, attempt=b"a" * 16)
+    book.write(attempt)
+    book.write(entry(1, kind=Kind.ATTEMPT, attempt=b"b" * 16, ordinal=1))
+    book.write(entry(1, attempt=b"c" * 16))
+    for ordinal, kind, cost in (
+        (1, Kind.REPRICED_ATTEMPT, 7),
+        (2, Kind.REPRICED_ATTEMPT, 8),
+        (3, Kind.REPRICED, 9),
+    ):
+        at = b"c" * 16 if kind is Kind.REPRICED else b"a" * 16
+        book.write(entry(1, kind=kind, ordinal=ordinal, attempt=at, price="p2", cost_pico=cost))
+    spent = of(book, tmp_path)
+    assert spent.entries == 3
+    assert sum(row.cost_pico or 0 for row in spent.rows) == 40_000_000 + 8 + 9
+    assert sum(row.tokens for row in spent.rows) == 30
+
+
 def test_a_part_of_the_ledger_at_a_time_gives_the_same(book: Book, tmp_path: Path) -> None:
     for number in range(4):
         write_call(book, number)

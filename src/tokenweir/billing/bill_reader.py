@@ -8,7 +8,7 @@ from tokenweir.billing.bill import Bill, BillLine, Section
 from tokenweir.billing.bill_files import TextFile, text_files
 from tokenweir.billing.bill_layout import Recognised, recognise
 from tokenweir.billing.bill_numbers import PICO_DECIMALS
-from tokenweir.billing.bill_rows import Fault, ReadRow, read_row
+from tokenweir.billing.bill_rows import Fault, ReadRow, masked, read_row
 from tokenweir.catalog.bill_formats import BillFormat, Table, label_of
 from tokenweir.core.errors import BillError
 
@@ -23,7 +23,8 @@ def read_bill(name: str, data: bytes, formats: Sequence[BillFormat], preferred: 
     known = [recognise(file, formats, preferred) for file in files]
     found = [one for one in known if one is not None]
     if not found:
-        raise BillError(_unknown(files[0], formats))
+        liked = [form for form in formats if form.id in preferred]
+        raise BillError(_unknown(files[0], liked or formats))
     ids = {one.format.id for one in found}
     if len(ids) > 1:
         raise BillError(f"{name}: its files are of several providers: {', '.join(sorted(ids))}")
@@ -43,7 +44,7 @@ def read_bill(name: str, data: bytes, formats: Sequence[BillFormat], preferred: 
 
 def _unknown(file: TextFile, formats: Sequence[BillFormat]) -> str:
     """What the header is, and what it should have been."""
-    header = next((line for line in file.text.splitlines() if line.strip()), "")[:300]
+    header = masked(next((line for line in file.text.splitlines() if line.strip()), "")[:300])
     known = "; ".join(
         f"{form.title}, {table.name}: {', '.join(dict.fromkeys(column.names[0] for column in table.columns()))}"
         for form in formats

@@ -1,5 +1,6 @@
 """One row of a bill: its values, or what is wrong with it."""
 
+import re
 from collections.abc import Sequence
 from datetime import tzinfo
 
@@ -14,6 +15,13 @@ from tokenweir.catalog.bill_formats import Column, Count, Item, folded, label_of
 
 #: Of a cell that an error quotes.
 QUOTED = 60
+#: What may be a secret in a file that is no bill, or a cell that a missing quote has moved.
+_SECRET = re.compile(r"\b(?:sk|ak|pk)-[\w-]{4,}|(?<==)\S+|\bBearer\s+\S+", re.IGNORECASE)
+
+
+def masked(text: str) -> str:
+    """Text for an error, without what may be a secret."""
+    return _SECRET.sub("…", text)
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -27,7 +35,8 @@ class Fault(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         column = f", column {self.column!r}" if self.column else ""
-        found = self.text if len(self.text) <= QUOTED else f"{self.text[:QUOTED]}…"
+        text = masked(self.text)
+        found = text if len(text) <= QUOTED else f"{text[:QUOTED]}…"
         return f"{self.file}, row {self.line}{column}: found {found!r}, expected {self.expected}"
 
 

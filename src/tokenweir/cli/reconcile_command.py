@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
+from functools import cache, partial
 from pathlib import Path
 
 import msgspec
@@ -42,7 +43,7 @@ def run(directory: Path, asked: Asked, environ: Mapping[str, str], config: Path 
     """Compare and print; the exit code. Raises ValueError for wrong words, BillError, CatalogError, LedgerError."""
     tolerance_pico = parse_amount(asked.tolerance)
     formats, preferred = _formats(asked, environ, config)
-    bill = read_bill(asked.bill.name, _bytes_of(asked.bill), formats, preferred)
+    bill = _of_key(read_bill(asked.bill.name, _bytes_of(asked.bill), formats, preferred), asked)
     connection = open_reader(directory)
     try:
         known = upstreams(connection)
@@ -50,11 +51,12 @@ def run(directory: Path, asked: Asked, environ: Mapping[str, str], config: Path 
             raise ValueError(
                 f"the ledger has no call of upstream {asked.upstream!r}; {nearest(asked.upstream, known)}"
             )
-        compared = []
-        for section in bill.sections:
-            since_us, until_us = (_bound(text, section.zone, clock) for text in (asked.since, asked.until))
-            lines = [line for line in section.lines if asked.key in ("", line.key)]
-            compared.append(both_sides(connection, asked.upstream, section, lines, since_us, until_us))
+        compared = [
+            both_sides(
+                connection, asked.upstream, section, section.lines, *_span(asked, bill, section, clock)
+            )
+            for section in bill.sections
+        ]
     finally:
         connection.close()
     results = [
@@ -70,12 +72,42 @@ def run(directory: Path, asked: Asked, environ: Mapping[str, str], config: Path 
     return OK if all(result.agrees for result in results) else FAILED
 
 
+def _of_key(bill: Bill, asked: Asked) -> Bill:
+    """The bill with the rows of the key asked for. Raises ValueError where it has none: nothing would match all of it."""
+    if asked.key:
+        keys = {line.key for section in bill.sections for line in section.lines if line.key}
+        if asked.key not in keys:
+            raise ValueError(
+                f"the bill has no row of the key {asked.key!r}; {nearest(asked.key, sorted(keys))}"
+            )
+        sections = (
+            msgspec.structs.replace(section, lines=tuple(x for x in section.lines if x.key == asked.key))
+            for section in bill.sections
+        )
+        bill = msgspec.structs.replace(bill, sections=tuple(sections))
+    if not any(section.lines for section in bill.sections) and not (asked.since and asked.until):
+        raise ValueError(
+            "the bill has no rows; name its span with --since and --until to compare it nevertheless"
+        )
+    return bill
+
+
+def _span(asked: Asked, bill: Bill, section: Section, clock: Clock) -> tuple[int | None, int | None]:
+    """The span asked for; of a table without rows, that of the others, in which ours are missing from it."""
+    since_us, until_us = (_bound(text, section.zone, clock) for text in (asked.since, asked.until))
+    if not section.lines:
+        periods = [line.period for other in bill.sections for line in other.lines]
+        since_us = min(period.start_us for period in periods) if since_us is None else since_us
+        until_us = max(period.end_us for period in periods) if until_us is None else until_us
+    return since_us, until_us
+
+
 def _result(bill: Bill, section: Section, sides: Compared, tolerance_pico: int) -> Result:
     return reconcile(
         section,
         sides.theirs,
         sides.ours,
-        lambda model: same_model(bill.models, model),
+        cache(partial(same_model, bill.models)),
         tolerance_pico,
     )
 

@@ -6,9 +6,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from tokenweir.catalog.price import AppliedPrice
+from tokenweir.catalog.price import AppliedPrice, SpreadCost, read_applied
 from tokenweir.core.money import PICO
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
+from tokenweir.ledger.rollups import counted
 from tokenweir.ledger.views.calls import products
 from tokenweir.ledger.views.reader import last_seq
 
@@ -16,10 +17,6 @@ from tokenweir.ledger.views.reader import last_seq
 SLOT_US = 900_000_000
 #: Entries that are read in one read transaction.
 AT_ONCE = 100_000
-
-#: Which entries count, and by which later kinds of the same call their place is taken. This is the only place that says so here;
-#: `ledger/rollups.py` says it for the sums.
-_TAKEN_BY = {"attempt": (), "settled": ("late",), "late": ("late",)}
 
 Span = TypeVar("Span")
 
@@ -103,27 +100,25 @@ def spend(
 
 
 def _statement() -> str:
-    counted = " OR ".join(_counted(kind, later) for kind, later in _TAKEN_BY.items())
-    sums = ", ".join(f"sum({name}) AS {name}" for name in TOKEN_CLASSES)
+    """Sums by slot; which entries count, and which of them corrections take away, is `rollups`' to say."""
+    figures = _FIGURES | {name: name for name in TOKEN_CLASSES}
+    sums = ", ".join(f"sum(sign * ({value})) AS {name}" for name, value in figures.items())
     return f"""
-SELECT at_us / {SLOT_US} AS slot, deployment, served_model, price, currency, cost_pico IS NULL AS unpriced,
-    count(*) AS entries, sum(provenance = 'unknown') AS unknown, sum(provenance = 'estimated') AS estimated,
-    sum(coalesce(cost_pico, 0) / {PICO}) AS units, sum(coalesce(cost_pico, 0) % {PICO}) AS pico, {sums}
-FROM entries AS entry
-WHERE seq > :after AND seq <= :upto AND upstream = :upstream AND at_us >= :since AND at_us < :until AND ({counted})
+{counted("seq > :after AND seq <= :upto")}
+SELECT at_us / {SLOT_US} AS slot, deployment, served_model, price, currency, cost_pico IS NULL AS unpriced, {sums}
+FROM counted
+WHERE upstream = :upstream AND kind <> 'refused' AND at_us >= :since AND at_us < :until
 GROUP BY slot, deployment, served_model, price, currency, unpriced"""
 
 
-def _counted(kind: str, later: tuple[str, ...]) -> str:
-    if not later:
-        return f"kind = '{kind}'"
-    kinds = ", ".join(f"'{name}'" for name in later)
-    return (
-        f"kind = '{kind}' AND NOT EXISTS (SELECT 1 FROM entries AS after WHERE after.call = entry.call "
-        f"AND after.kind IN ({kinds}) AND after.seq > entry.seq AND after.seq <= :last)"
-    )
-
-
+#: Money that is summed is kept in whole units and pico beyond them, as the sums of the ledger are.
+_FIGURES = {
+    "entries": "1",
+    "unknown": "provenance = 'unknown'",
+    "estimated": "provenance = 'estimated'",
+    "units": f"coalesce(cost_pico, 0) / {PICO}",
+    "pico": f"coalesce(cost_pico, 0) % {PICO}",
+}
 _QUERY = _statement()
 
 _Slot = tuple[int, str, str, str, str, int, int, int, int, int, int, list[int]]
@@ -134,27 +129,30 @@ def _slots(
 ) -> Iterator[_Slot]:
     """Sums by slot, a part of the ledger at a time: a reader that held one view of a long one would keep its log."""
     last = last_seq(connection)
-    bounds = {"upstream": upstream, "since": since_us, "until": until_us, "last": last}
+    bounds = {"upstream": upstream, "since": since_us, "until": until_us}
     for after in range(0, last, at_once):
         part = connection.execute(_QUERY, {**bounds, "after": after, "upto": min(after + at_once, last)})
         for record in part.fetchall():
             yield (*record[:11], list(record[11:]))
 
 
-def _prices(connection: sqlite3.Connection, ids: set[str]) -> dict[str, AppliedPrice]:
+def _prices(connection: sqlite3.Connection, ids: set[str]) -> dict[str, AppliedPrice | SpreadCost]:
     found = {}
     for id in ids:
         row = connection.execute("SELECT applied FROM prices WHERE id = ?", (id,)).fetchone()
         if row:
-            found[id] = msgspec.json.decode(row[0], type=AppliedPrice)
+            found[id] = read_applied(row[0])
     return found
 
 
-def _by_class(key: _Key[Span], sums: _Sums, price: AppliedPrice | None) -> Iterator[SpendRow[Span]]:
+def _by_class(
+    key: _Key[Span], sums: _Sums, price: AppliedPrice | SpreadCost | None
+) -> Iterator[SpendRow[Span]]:
     """The rows of one price: each class with its tokens times its rate, where that is what was booked."""
     span, deployment, served, _, currency, unpriced = key
     counts = dict(zip(TOKEN_CLASSES, sums.counts, strict=True))
-    lines = products(msgspec.convert(counts, Usage), price.rates) if price and not unpriced else ()
+    rates = price.rates if isinstance(price, AppliedPrice) and not unpriced else None
+    lines = products(msgspec.convert(counts, Usage), rates) if rates else ()
     costs = {line.token_class: line.pico for line in lines}
     split = sum(costs.values()) == sums.cost_pico
     for name, tokens in counts.items():
