@@ -46,6 +46,9 @@ PURE_FILES = {
         "terms",
         "windows",
     )
+} | {
+    PACKAGE / "billing" / f"{name}.py"
+    for name in ("bill_files", "bill_reader", "bill_rows", "periods", "reconcile")
 }
 IMPURE_MODULES = {"asyncio", "socket", "sqlite3", "time", "random", "os", "threading"}
 

@@ -8,7 +8,7 @@ import msgspec
 
 from tokenweir.billing.bill import Bill
 from tokenweir.billing.our_side import Compared
-from tokenweir.billing.reconcile import Cell, Group, Result, Side
+from tokenweir.billing.reconcile import Cell, Group, Outcome, Result, Side
 from tokenweir.cli import show
 from tokenweir.core.errors import BillError
 from tokenweir.core.money import format_pico
@@ -24,7 +24,7 @@ class SideAnswer(msgspec.Struct, frozen=True):
 
 
 class CellAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What was compared at once. `difference` is theirs less ours; `rows` are lines of the bill's file."""
+    """What was compared at once. `difference` is theirs less ours; `rows` are lines of the bill's files, unless it matched."""
 
     outcome: str
     period: str
@@ -136,8 +136,13 @@ def _cell(cell: Cell) -> CellAnswer:
         ours=_side(cell.ours),
         theirs=_side(cell.theirs),
         difference=difference,
-        rows=cell.rows,
+        rows=_rows(cell),
     )
+
+
+def _rows(cell: Cell) -> tuple[tuple[str, int], ...]:
+    """Rows that somebody has to look at: a month of requests that match has a hundred thousand others."""
+    return () if cell.outcome is Outcome.MATCHED else cell.rows
 
 
 COLUMNS = (
@@ -181,7 +186,7 @@ def _csv_rows(result: Result) -> Iterator[tuple[str, ...]]:
                 cell.item,
                 cell.request,
             )
-            rows = " ".join(str(line) for _, line in cell.rows)
+            rows = " ".join(str(line) for _, line in _rows(cell))
             for figure in cell.figures():
                 values = (figure.ours, figure.theirs, figure.theirs_more)
                 shown = (format_pico(v) if figure.is_money else str(v) for v in values)

@@ -118,10 +118,15 @@ def _row(cell: Cell, figure: Difference) -> list[str]:
         cell.period.label,
         cell.model,
         cell.request or short(cell.item),
-        figure.measure if figure.is_money else f"tokens {short(figure.measure)}".strip(),
+        figure.measure if figure.is_money else _counted(figure.measure, cell.item),
         *(_number(value, figure.is_money) for value in (figure.ours, figure.theirs, figure.theirs_more)),
         "; ".join(filter(None, (rows, unpriced))),
     ]
+
+
+def _counted(measure: str, item: str) -> str:
+    """The tokens of a count; those of all that the cell is about need no further word."""
+    return "tokens" if measure in ("", item) else f"tokens {short(measure)}"
 
 
 def _number(value: int, is_money: bool) -> str:
