@@ -122,6 +122,6 @@ def test_every_class_together_has_no_label() -> None:
 
 def test_the_format_in_the_docs_is_one_and_every_one_that_ships_is_told_there() -> None:
     page = (Path(__file__).parents[2] / "docs" / "billing.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (example,) = re.findall(r"^```ini\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert len(read_bill_format(example.encode(), "example").table[0].item) == 3
     assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(shipped_bill_formats())
