@@ -82,11 +82,7 @@ def reservation(call: "Call", served: Served) -> OpenCall:
     asked = request.max_output
     if asked is None:
         asked = bounds.max_output or call.plan.limits.default_max_output
-    terms = call.worker.link.terms
-    costs: Rates = ()
-    unpriced = False
-    if terms.is_limited(key):
-        costs, unpriced = _dearest(terms, key, served, call.arrived_us)
+    costs, unpriced = _dearest(call.worker.link.terms, key, served, call.arrived_us)
     return OpenCall(
         seq=call.worker.link.next_seq(),
         call=call.id,

@@ -147,7 +147,7 @@ class Call:
         else:
             self.state = move(self.state, Event.OPENED)
             self.granted_output = result.output_tokens
-            if self.wire.clamps and self.worker.link.terms.is_limited(self.key):
+            if self.wire.clamps and result.limited:
                 each = result.output_tokens // self.request.n
                 if each != self.request.max_output:
                     self._granted = each

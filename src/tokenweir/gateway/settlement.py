@@ -92,9 +92,9 @@ def _amount(link: SocketLedgerLink, applied: AppliedPrice, usage: Usage) -> tupl
 
 
 def still_reserved(call: "Call", attempt: Attempt, usage: Usage) -> dict[str, int]:
-    """The dearest that a stream can still become, by unit, now that its deployment is known; {} where nobody asks."""
+    """The dearest that a stream can still become, by unit, now that its deployment is known."""
     granted, reserved = call.granted_output, call.reserved
-    if reserved is None or not call.worker.link.terms.is_limited(call.key):
+    if reserved is None:
         return {}
     reported = usage.provenance is Provenance.REPORTED and usage.prompt > 0
     prompt = usage.prompt if reported else reserved.input_tokens

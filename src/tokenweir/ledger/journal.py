@@ -287,7 +287,7 @@ class Journal:
 
 def _reserved(op: OpenCall, record: Open | None, result: OpenResult) -> tuple[str, int | None, str]:
     """Money that a call has set aside: currency and pico, and what it has in further currencies."""
-    if record is None or not (record.shares or record.purse):
+    if record is None or not record.is_limited:
         return "", None, ""
     money = sorted((c, pico) for c, pico in record.reserves.items() if c not in ("tokens", "calls"))
     if not money:

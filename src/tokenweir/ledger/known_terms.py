@@ -13,7 +13,6 @@ class KnownTerms:
     def __init__(self) -> None:
         self._terms = Terms()
         self._by_hash: dict[bytes, KeyRecord] = {}
-        self._limited: dict[str, bool] = {}  # by key
         self._charged = False  # whether anybody is charged by a price of its own
 
     def replace(self, terms: Terms) -> None:
@@ -22,7 +21,7 @@ class KnownTerms:
         self._by_hash = {}
         for key in terms.keys.values():
             self._learn(key)
-        self._forget()
+        self._look()
 
     def apply(self, changes: Iterable[Change]) -> None:
         """What has changed."""
@@ -34,7 +33,7 @@ class KnownTerms:
                 self._learn(self._terms.keys[id])
             else:
                 self._terms.apply(change)
-        self._forget()
+        self._look()
 
     def key_by_hash(self, digest: bytes, at_us: int) -> KeyRecord | None:
         """The key whose secret has this SHA-256, while it is good, or None."""
@@ -42,19 +41,6 @@ class KnownTerms:
         if key is None or not key.is_live(at_us) or (digest != key.hash and at_us >= key.old_until_us):
             return None
         return key
-
-    def is_limited(self, key: KeyRecord) -> bool:
-        """Whether any limit, or a purse, stands above the calls of a key: then they are sent with what they may cost."""
-        known = self._limited.get(key.id)
-        if known is None:
-            scopes = (
-                f"key/{key.id}",
-                f"run/{key.run}",
-                *(f"account/{a}" for a in self._terms.chain(key.account)),
-            )
-            limits = any(self._terms.limits.get(scope) for scope in scopes)
-            known = self._limited[key.id] = limits or self._terms.purse_of(key.account) is not None
-        return known
 
     def charge_rule(self, account: str, model: str, at_us: int) -> ChargeRule | None:
         """What calls of a model are charged by; None: what they cost is what is paid."""
@@ -71,8 +57,7 @@ class KnownTerms:
             self._by_hash.pop(key.hash, None)
             self._by_hash.pop(key.old_hash, None)
 
-    def _forget(self) -> None:
-        self._limited.clear()
+    def _look(self) -> None:
         self._charged = any(self._terms.charges.values())
 
 

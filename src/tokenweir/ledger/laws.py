@@ -49,6 +49,11 @@ class Open(msgspec.Struct):
     drawn: dict[str, int] = {}  # what it has set aside of the purse: "tokens" or "money"
     covered: int = 0  # tokens that an allowance has covered so far
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether any limit or purse stands above it."""
+        return bool(self.shares) or self.purse is not None
+
 
 class Standing(NamedTuple):
     """Every limit above the calls of one key for one model, and whose credit they draw on."""
@@ -84,7 +89,7 @@ class LedgerState:
         """Reserve for a call, or say why not. Asked again about an open call, it answers as it did."""
         known = self.open_calls.get(asked.call)
         if known is not None:
-            return OpenResult(asked.seq, known.output_tokens)
+            return OpenResult(asked.seq, known.output_tokens, limited=known.is_limited)
         if asked.at_us < self.latest_us:
             asked = msgspec.structs.replace(asked, at_us=self.latest_us)
         self.latest_us = asked.at_us
@@ -97,8 +102,9 @@ class LedgerState:
         granted, refused, told = self._grant(standing, asked)
         if refused:
             return OpenResult(asked.seq, 0, refused, told)
-        self._begin(asked.call, _open(asked, granted), standing)
-        return OpenResult(asked.seq, granted)
+        record = _open(asked, granted)
+        self._begin(asked.call, record, standing)
+        return OpenResult(asked.seq, granted, limited=record.is_limited)
 
     def restore(self, call: bytes, record: Open) -> None:
         """At the start: a call that was opened, perhaps in windows that have turned, with what it had set aside."""

@@ -181,12 +181,16 @@ class LimitState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class OpenResult(msgspec.Struct, frozen=True, array_like=True):
-    """`refused` is empty when the call is open; then `output_tokens` may be less than asked."""
+    """`refused` is empty when the call is open; then `output_tokens` may be less than asked.
+
+    `limited`: a limit or a purse holds for it, so that the upstream has to be told how much was granted.
+    """
 
     seq: int
     output_tokens: int
     refused: str = ""  # "limit", "unpriced", "currency", "key_revoked", "account_closed"
     limit: LimitState | None = None
+    limited: bool = False
 
 
 class Committed(msgspec.Struct, frozen=True, array_like=True, tag="committed"):
