@@ -2,24 +2,105 @@
 
 import sqlite3
 from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
 
 from tokenweir.core.ids import uuid_text
-from tokenweir.ledger.budgets import NOTHING, Counted, spent_by
-from tokenweir.ledger.entries import Entry, Kind
+from tokenweir.core.usage import TOKEN_CLASSES
+from tokenweir.ledger.budgets import NOTHING, Counted, Spent
+from tokenweir.ledger.entries import Kind
 from tokenweir.ledger.history import read_history
-from tokenweir.ledger.laws import LedgerState
+from tokenweir.ledger.laws import LedgerState, Open
 from tokenweir.ledger.rollups import REPLACED
-from tokenweir.ledger.schema import ENTRY_COLUMNS
-from tokenweir.ledger.store import opened_as, read_changes, read_entry, read_spent
+from tokenweir.ledger.store import read_changes, read_spent
 from tokenweir.ledger.terms import Limit
 from tokenweir.ledger.windows import WINDOWS
 
-_COLUMNS = ", ".join(ENTRY_COLUMNS)
-_ONE = f"SELECT {_COLUMNS} FROM entries WHERE seq = ?"
-_OPENED = "SELECT at_us FROM entries WHERE call = ? AND kind = 'opened'"
-_REPLACED = (
-    f"SELECT {_COLUMNS} FROM entries WHERE seq = (SELECT ({REPLACED}) FROM entries AS c WHERE c.seq = ?)"
+#: What a replay reads of an entry, in this order; then the classes of tokens.
+COLUMNS = (
+    "seq",
+    "kind",
+    "call",
+    "at_us",
+    "key",
+    "account",
+    "model",
+    "run",
+    "price",
+    "cost_pico",
+    "currency",
+    "charge_price",
+    "charge_pico",
+    "charge_currency",
+    "covered_tokens",
+    "provenance",
+    "bound_input",
+    "bound_output",
+    "reserved_pico",
+    "also_reserved",
+    *TOKEN_CLASSES,
 )
+
+
+class Row(NamedTuple):
+    """An entry, as far as it is replayed."""
+
+    seq: int
+    kind: str
+    call: bytes
+    at_us: int
+    key: str
+    account: str
+    model: str
+    run: str
+    price: str
+    cost_pico: int | None
+    currency: str
+    charge_price: str
+    charge_pico: int | None
+    charge_currency: str
+    covered_tokens: int
+    provenance: str
+    bound_input: int
+    bound_output: int
+    reserved_pico: int | None
+    also_reserved: str
+    input: int
+    cache_read: int
+    cache_write_5m: int
+    cache_write_1h: int
+    output: int
+    reasoning: int
+
+    @property
+    def who(self) -> tuple[str, str, str, str]:
+        """Whose call it is, as the laws ask."""
+        return self.key, self.account, self.model, self.run
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """By class."""
+        return (
+            self.input,
+            self.cache_read,
+            self.cache_write_5m,
+            self.cache_write_1h,
+            self.output,
+            self.reasoning,
+        )
+
+    def spent(self, covered: int) -> Spent:
+        """What it used and what its account pays, with so many tokens covered."""
+        if self.charge_price:
+            return Spent(sum(self.tokens), self.charge_pico or 0, self.charge_currency, covered)
+        return Spent(sum(self.tokens), self.cost_pico or 0, self.currency, covered)
+
+
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM entries"
+READ = f"{_SELECT} WHERE seq > ? AND seq <= ? ORDER BY seq"
+_OPENED = "SELECT at_us FROM entries WHERE call = ? AND kind = 'opened'"
+_REPLACED = f"{_SELECT} WHERE seq = (SELECT ({REPLACED}) FROM entries AS c WHERE c.seq = ?)"
 _COUNTING = frozenset({Kind.ATTEMPT, Kind.SETTLED, Kind.LATE, Kind.REPRICED, Kind.REPRICED_ATTEMPT})
 
 
@@ -33,9 +114,9 @@ class LimitReplay:
         self._next = 0
         self._counted: dict[tuple[str, str, str, str, int], int] = {}
 
-    def is_limited(self, key: str, account: str, model: str, run: str) -> bool:
-        """Whether anything is counted for such calls now."""
-        standing = self.state.standing(key, account, model, run)
+    def is_limited(self, row: Row) -> bool:
+        """Whether anything is counted for its call now."""
+        standing = self.state.standing(row.key, row.account, row.model, row.run)
         return bool(standing.budgets) or standing.purse is not None
 
     def change_before(self, seq: int) -> None:
@@ -50,39 +131,35 @@ class LimitReplay:
 
             self._count(self.state.change(audited.change, audited.at_us, history))
 
-    def step(self, seq: int) -> Iterator[str]:
+    def step(self, row: Row) -> Iterator[str]:
         """Replay one entry of a call under limits; yields what is wrong with it."""
-        entry = read_entry(self._db.execute(_ONE, (seq,)).fetchone())
-        if entry.kind is Kind.OPENED:
-            self.state.replay(entry.call, opened_as(entry))
-        elif entry.kind is Kind.REFUSED:
-            self.state.turn((entry.key, entry.account, entry.model, entry.run), entry.at_us)
-        elif entry.kind in _COUNTING:
-            covered = self._spend(seq, entry)
-            if covered != entry.covered_tokens:
+        if row.kind == Kind.OPENED:
+            self.state.replay(row.call, _open(row))
+        elif row.kind == Kind.REFUSED:
+            self.state.turn(row.who, row.at_us)
+        elif row.kind in _COUNTING:
+            covered = self._spend(row)
+            if covered != row.covered_tokens:
                 yield (
-                    f"entry {seq} of call {uuid_text(entry.call)}: {entry.covered_tokens} tokens are covered by an "
+                    f"entry {row.seq} of call {uuid_text(row.call)}: {row.covered_tokens} tokens are covered by an "
                     f"allowance, which had room for {covered}"
                 )
 
-    def _spend(self, seq: int, entry: Entry) -> int:
-        what = spent_by(entry, covered=0)
-        if entry.call in self.state.open_calls and entry.kind in (Kind.ATTEMPT, Kind.SETTLED):
-            covered, rows = self.state.spend(entry.call, what)
+    def _spend(self, row: Row) -> int:
+        if row.call in self.state.open_calls and row.kind in (Kind.ATTEMPT, Kind.SETTLED):
+            covered, rows = self.state.spend(row.call, row.spent(0))
             self._count(rows)
-            if entry.kind is Kind.SETTLED:
-                self._count(self.state.close(entry.call))
+            if row.kind == Kind.SETTLED:
+                self._count(self.state.close(row.call))
             return covered
         before = None
-        if entry.kind is not Kind.ATTEMPT:
-            row = self._db.execute(_REPLACED, (seq,)).fetchone()
-            before = None if row is None else read_entry(row)
-        opened = self._db.execute(_OPENED, (entry.call,)).fetchone()
-        opened_us = opened[0] if opened else entry.at_us if before is None else before.at_us
-        who = (entry.key, entry.account, entry.model, entry.run)
-        covered, rows = self.state.correct(
-            who, opened_us, NOTHING if before is None else spent_by(before), what
-        )
+        if row.kind != Kind.ATTEMPT:
+            found = self._db.execute(_REPLACED, (row.seq,)).fetchone()
+            before = None if found is None else Row._make(found)
+        opened = self._db.execute(_OPENED, (row.call,)).fetchone()
+        opened_us = opened[0] if opened else row.at_us if before is None else before.at_us
+        was = NOTHING if before is None else before.spent(before.covered_tokens)
+        covered, rows = self.state.correct(row.who, opened_us, was, row.spent(0))
         self._count(rows)
         return covered
 
@@ -102,3 +179,12 @@ class LimitReplay:
         for row in rows:
             name = (row.scope, row.model, row.unit, row.window, row.start_us)
             self._counted[name] = self._counted.get(name, 0) + row.amount
+
+
+def _open(row: Row) -> Open:
+    reserves = {"tokens": row.bound_input + row.bound_output, "calls": 1}
+    if row.currency:
+        reserves[row.currency] = row.reserved_pico or 0
+    if row.also_reserved:
+        reserves |= msgspec.json.decode(row.also_reserved, type=dict[str, int])
+    return Open(row.key, row.at_us, row.model, row.account, row.run, "", row.bound_output, reserves)

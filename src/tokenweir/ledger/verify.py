@@ -7,7 +7,7 @@ writer whose write-ahead log is never held for long.
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from operator import mul
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from tokenweir.core.money import PICO
 from tokenweir.core.usage import TOKEN_CLASSES, Provenance
 from tokenweir.ledger import rollups
 from tokenweir.ledger.entries import ENDS, Kind, Outcome
-from tokenweir.ledger.replay import LimitReplay
+from tokenweir.ledger.replay import READ, LimitReplay, Row
 from tokenweir.ledger.rollups import Rollup
 from tokenweir.ledger.schema import DATABASE_NAME
 from tokenweir.ledger.views import iso_time, open_reader
@@ -48,10 +48,6 @@ _FOLLOWS_END: dict[tuple[str, bool], frozenset[str]] = {
 }
 _PRICED = frozenset({Kind.CHECKPOINT, Kind.ATTEMPT, *ENDS, Kind.REPRICED_ATTEMPT})
 
-_READ = (
-    "SELECT seq, kind, call, key, account, model, run, price, cost_pico, currency, charge_price, charge_pico, "
-    f"charge_currency, provenance, {', '.join(TOKEN_CLASSES)} FROM entries WHERE seq > ? AND seq <= ? ORDER BY seq"
-)
 _END_BEFORE = (
     "SELECT seq, kind, outcome FROM entries WHERE call = ? AND seq < ? "
     "AND kind IN ('settled', 'late', 'repriced', 'refused') ORDER BY seq DESC LIMIT 1"
@@ -63,28 +59,6 @@ _BEGUN_TWICE = (
     "GROUP BY call HAVING count(*) > 1"
 )
 
-Row = tuple[
-    int,
-    str,
-    bytes,
-    str,
-    str,
-    str,
-    str,
-    str,
-    int | None,
-    str,
-    str,
-    int | None,
-    str,
-    str,
-    int,
-    int,
-    int,
-    int,
-    int,
-    int,
-]
 Progress = Callable[[int, int], None]
 
 
@@ -118,46 +92,29 @@ class _Replay:
     def read(self, upto: int) -> Iterator[str]:
         """Replay entries up to this number; yields what is wrong with them."""
         after = self.seq
-        for row in self._db.execute(_READ, (after, upto)).fetchall():
-            yield from self._step(row)
+        for row in self._db.execute(READ, (after, upto)).fetchall():
+            yield from self._step(Row._make(row))
         rollups.add_entries(self._db, after, upto, (rollups.HOURLY,))
         if self.seq < upto:
             yield f"{_entries(self.seq + 1, upto)} missing: the ledger goes on to {upto}"
         self.seq = upto
 
     def _step(self, row: Row) -> Iterator[str]:
-        seq, kind, call, key, account, model, run, *_ = row
+        seq, kind = row.seq, row.kind
         if seq != self.seq + 1:
             yield f"{_entries(self.seq + 1, seq - 1)} missing: after {self.seq} comes {seq}"
         self.seq = seq
         self.entries += 1
-        yield from self._check_order(seq, kind, call)
+        yield from self._check_order(seq, kind, row.call)
         if kind in _PRICED:
-            (
-                _,
-                _,
-                _,
-                _,
-                _,
-                _,
-                _,
-                price,
-                cost,
-                currency,
-                charge_price,
-                charge,
-                charge_currency,
-                provenance,
-                *tokens,
-            ) = row
-            yield from self._check_cost(seq, "cost", price, cost, currency, provenance, tokens)
-            if charge_price or charge is not None:
-                yield from self._check_cost(
-                    seq, "charge", charge_price, charge, charge_currency, provenance, tokens
+            yield from self._check_amount(row, "cost", row.price, row.cost_pico, row.currency)
+            if row.charge_price or row.charge_pico is not None:
+                yield from self._check_amount(
+                    row, "charge", row.charge_price, row.charge_pico, row.charge_currency
                 )
         self._limits.change_before(seq)
-        if self._limits.is_limited(key, account, model, run):
-            yield from self._limits.step(seq)
+        if self._limits.is_limited(row):
+            yield from self._limits.step(row)
 
     def _check_order(self, seq: int, kind: str, call: bytes) -> Iterator[str]:
         before = self.open.get(call)
@@ -182,33 +139,27 @@ class _Replay:
         elif kind not in _FOLLOWS_END[end[1], end[2] == Outcome.INTERRUPTED]:
             yield f"entry {seq}: {kind} of call {uuid_text(call)}, which ended with entry {end[0]} ({end[1]})"
 
-    def _check_cost(
-        self,
-        seq: int,
-        what: str,
-        price: str,
-        cost: int | None,
-        currency: str,
-        provenance: str,
-        tokens: Sequence[int],
+    def _check_amount(
+        self, row: Row, what: str, price: str, pico: int | None, currency: str
     ) -> Iterator[str]:
+        seq = row.seq
         if not price:
-            if cost is not None:
-                yield f"entry {seq}: its {what} is {cost} pico, but it has no price"
+            if pico is not None:
+                yield f"entry {seq}: its {what} is {pico} pico, but it has no price"
             return
         rates = self._price(price)
         if isinstance(rates, str):
             yield f"entry {seq} refers to price {price}, {rates}"
             return
         if isinstance(rates, SpreadCost):
-            expected = cost  # they are right together: see `_compare_spread`
+            expected = pico  # they are right together: see `_compare_spread`
         else:
-            expected = sum(map(mul, rates.each, tokens)) if provenance != Provenance.UNKNOWN else None
-        if cost != expected:
+            expected = sum(map(mul, rates.each, row.tokens)) if row.provenance != Provenance.UNKNOWN else None
+        if pico != expected:
             told = (
                 "its usage is unknown" if expected is None else f"its tokens times its price are {expected}"
             )
-            yield f"entry {seq}: its {what} is {'none' if cost is None else f'{cost} pico'}, but {told}"
+            yield f"entry {seq}: its {what} is {'none' if pico is None else f'{pico} pico'}, but {told}"
         if currency != rates.currency:
             yield f"entry {seq}: its {what} is in {currency or 'no currency'}, its price in {rates.currency}"
 
