@@ -74,8 +74,22 @@ def apply(price: Price, prompt_tokens: int, at_us: int) -> AppliedPrice:
 
 
 def cost(applied: AppliedPrice, usage: Usage) -> int:
-    """Pico of the price's currency."""
-    return sum(line.pico for line in lines(applied, usage))
+    """Pico of the price's currency: the sum of its `lines`."""
+    each = each_class(applied.rates)
+    return (
+        usage.input * each[0]
+        + usage.cache_read * each[1]
+        + usage.cache_write_5m * each[2]
+        + usage.cache_write_1h * each[3]
+        + usage.output * each[4]
+        + usage.reasoning * each[5]
+    )
+
+
+@lru_cache(maxsize=4096)
+def each_class(rates: Rates) -> tuple[int, ...]:
+    """Pico per token, in the order of TOKEN_CLASSES."""
+    return tuple(rate(rates, name) for name in TOKEN_CLASSES)
 
 
 def lines(applied: AppliedPrice, usage: Usage) -> tuple[Line, ...]:

@@ -2,18 +2,16 @@
 
 from collections.abc import Callable
 
-_VERSION = 0x7 << 76
-_VARIANT = 0x2 << 62
-_RAND_A = 0xFFF << 64
-_RAND_B = (1 << 62) - 1
+#: The version and the variant, and the bits that they leave to chance.
+_FIXED = 0x7 << 76 | 0x2 << 62
+_RANDOM = 0xFFF << 64 | (1 << 62) - 1
 
 
 def uuid7(now_us: int, entropy: bytes) -> bytes:
     """A UUIDv7 of 16 bytes from a time (µs since 1970 UTC) and 10 random bytes."""
     if len(entropy) != 10:
         raise ValueError("a UUIDv7 takes 10 random bytes")
-    bits = int.from_bytes(entropy, "big")
-    value = (now_us // 1000) << 80 | _VERSION | ((bits << 2) & _RAND_A) | _VARIANT | (bits & _RAND_B)
+    value = (now_us // 1000) << 80 | _FIXED | (int.from_bytes(entropy, "big") & _RANDOM)
     return value.to_bytes(16, "big")
 
 
@@ -42,8 +40,9 @@ class IdSource:
 
     def new(self, now_us: int | None = None) -> bytes:
         """A fresh UUIDv7, of this moment or now. Random bytes are drawn 4 KiB at a time: one system call serves 409 ids."""
-        if self._offset + 10 > len(self._pool):
-            self._pool, self._offset = self._random_bytes(4096), 0
-        entropy = self._pool[self._offset : self._offset + 10]
-        self._offset += 10
+        at = self._offset
+        if at + 10 > len(self._pool):
+            self._pool, at = self._random_bytes(4096), 0
+        self._offset = at + 10
+        entropy = self._pool[at : at + 10]
         return uuid7(self._now_us() if now_us is None else now_us, entropy)

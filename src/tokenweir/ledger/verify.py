@@ -14,11 +14,11 @@ from pathlib import Path
 import msgspec
 
 from tokenweir.catalog.price import SpreadCost, read_applied
-from tokenweir.catalog.pricing import rate
+from tokenweir.catalog.pricing import each_class
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.money import PICO
-from tokenweir.core.usage import TOKEN_CLASSES, Provenance
+from tokenweir.core.usage import Provenance
 from tokenweir.ledger import rollups
 from tokenweir.ledger.entries import ENDS, Kind, Outcome
 from tokenweir.ledger.replay import READ, LimitReplay, Row
@@ -262,7 +262,7 @@ def _read_price(db: sqlite3.Connection, price: str) -> _Rates | SpreadCost | str
     applied = read_applied(row[0])
     if isinstance(applied, SpreadCost):
         return applied
-    return _Rates(applied.currency, tuple(rate(applied.rates, name) for name in TOKEN_CLASSES))
+    return _Rates(applied.currency, each_class(applied.rates))
 
 
 def _compare_rollup(db: sqlite3.Connection, rollup: Rollup) -> Iterator[str]:
