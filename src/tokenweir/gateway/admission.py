@@ -82,6 +82,7 @@ def reservation(call: "Call", served: Served) -> OpenCall:
     asked = request.max_output
     if asked is None:
         asked = bounds.max_output or call.plan.limits.default_max_output
+    # Also where nothing limits the key as far as is known here: a limit may have been set that has yet to be told.
     costs, unpriced = _dearest(call.worker.link.terms, key, served, call.arrived_us)
     return OpenCall(
         seq=call.worker.link.next_seq(),

@@ -104,15 +104,27 @@ class Lot(msgspec.Struct):
     expires_us: int = NEVER_US
     spent: int = 0
 
+    @property
+    def room(self) -> int:
+        """What has not been drawn."""
+        return max(0, self.amount - self.spent)
+
     def left(self, at_us: int) -> int:
-        """What a call opened at this moment may draw."""
-        return max(0, self.amount - self.spent) if self.valid_from_us <= at_us < self.expires_us else 0
+        """What a call opened at this moment may set aside."""
+        return self.room if self.valid_from_us <= at_us < self.expires_us else 0
+
+    def pays_for(self, opened_us: int) -> bool:
+        """Whether a call opened then may draw on it. Credit that was added while the call was under way is as good."""
+        begun = self.window != ALLOWANCE or self.valid_from_us <= opened_us
+        return begun and opened_us < self.expires_us
 
 
 class Purse:
     """An account's credit and allowance. Drawn from in the order in which they expire; then on account, or as a debt.
 
-    A call whose tokens fit into an allowance of tokens needs no money; one that does not fit as a whole sets aside money.
+    A call whose tokens fit into an allowance of tokens needs no money; one that does not fit as a whole sets aside money,
+    and an allowance covers of it what no other call has set aside. Money that is set aside counts against all that is
+    left until its call ends, also where that call may draw on credit that has expired since.
     """
 
     def __init__(self, account: str, zone: str) -> None:
@@ -120,7 +132,8 @@ class Purse:
         self.currency = ""
         self.refuses = True  # beyond what it holds
         self.plan: Plan | None = None
-        self.reserved = {"tokens": 0, "money": 0}
+        self.reserved_pico = 0
+        self._reserved_tokens: dict[int, int] = {}  # by the start of the month
         self._lots: dict[tuple[str, str, int], Lot] = {}  # by window, unit, start
         self._beyond: dict[tuple[str, int], int] = {}  # OVERAGE or OWED, start of the month -> pico
 
@@ -157,19 +170,25 @@ class Purse:
         before = window_of("month", self.zone, at_us)[0]
         self.zone = zone
         after = window_of("month", zone, at_us)[0]
-        for lot in [lot for lot in self._lots.values() if (lot.window, lot.start_us) == (ALLOWANCE, before)]:
-            yield self._counted(lot, -lot.spent)
-            drawn, lot.spent = lot.spent, 0
-            moved = self._month_lot(lot.unit, after)
-            moved.spent += drawn
-            yield self._counted(moved, drawn)
+        months = [lot for lot in self._lots.values() if lot.window == ALLOWANCE]
+        for lot in months:
+            if window_of("month", zone, lot.start_us)[0] != lot.start_us:
+                del self._lots[ALLOWANCE, lot.unit, lot.start_us]
+        for lot in months:
+            if lot.start_us == before != after:
+                yield self._counted(lot, -lot.spent)
+                drawn, lot.spent = lot.spent, 0
+                moved = self._month_lot(lot.unit, after)
+                moved.spent += drawn
+                yield self._counted(moved, drawn)
 
     def load(self, unit: str, window: str, start_us: int, amount: int) -> None:
         """At the start: what has been drawn."""
         if window in (OVERAGE, OWED):
             self._beyond[window, start_us] = amount
         elif window == ALLOWANCE:
-            self._month_lot(unit, start_us).spent = amount
+            if window_of("month", self.zone, start_us)[0] == start_us:  # else it is of a time zone before
+                self._month_lot(unit, start_us).spent = amount
         else:
             lot = self._lots.get((window, unit, start_us))
             if lot is not None:
@@ -179,12 +198,23 @@ class Purse:
 
     def left(self, unit: str, at_us: int) -> int:
         """Tokens, or pico of its currency, that a call opened now may set aside; less than nothing with debts."""
-        wanted = "tokens" if unit == "tokens" else self.currency
-        held = sum(lot.left(at_us) for lot in self._lots_at(at_us) if lot.unit == wanted)
         if unit == "tokens":
-            return held - self.reserved["tokens"]
+            return self.included(at_us) - self._reserved_tokens.get(self._month(at_us), 0)
+        held = sum(lot.left(at_us) for lot in self._lots_at(at_us) if lot.unit == self.currency)
         debts = sum(pico for (window, _), pico in self._beyond.items() if window == OWED)
-        return held - debts - self.reserved["money"]
+        return held - debts - self.reserved_pico
+
+    def included(self, opened_us: int) -> int:
+        """Tokens of the allowance of a month that nobody has drawn."""
+        return sum(lot.left(opened_us) for lot in self._lots_at(opened_us) if lot.unit == "tokens")
+
+    def hold(self, unit: str, amount: int, opened_us: int) -> None:
+        """Set aside for a call opened then; less than nothing gives back."""
+        if unit == "tokens":
+            month = self._month(opened_us)
+            self._reserved_tokens[month] = self._reserved_tokens.get(month, 0) + amount
+        else:
+            self.reserved_pico += amount
 
     def total(self, at_us: int) -> tuple[int, int]:
         """What was put in and is still good, and what of it is spent; pico."""
@@ -197,10 +227,9 @@ class Purse:
 
     # --- what is drawn
 
-    def cover(self, tokens: int, opened_us: int) -> int:
-        """How many of these tokens the allowance has room for."""
-        lots = (lot for lot in self._lots_at(opened_us) if lot.unit == "tokens")
-        return min(tokens, sum(lot.left(opened_us) for lot in lots))
+    def cover(self, tokens: int, opened_us: int, own: int = 0) -> int:
+        """How many of these tokens the allowance has room for, beside what calls other than the `own` have set aside."""
+        return max(0, min(tokens, self.left("tokens", opened_us) + own))
 
     def draw(self, before: Spent, after: Spent, opened_us: int) -> Iterator[Counted]:
         """Count what a call used, in place of what it had been counted at."""
@@ -221,7 +250,7 @@ class Purse:
             yield from self._give_back(unit, -amount, opened_us)
             return
         for lot in self._in_order(unit, opened_us):
-            part = min(amount, lot.left(opened_us))
+            part = min(amount, lot.room)
             if part:
                 lot.spent += part
                 amount -= part
@@ -230,7 +259,7 @@ class Purse:
             yield self._go_beyond(unit, amount, opened_us)
 
     def _give_back(self, unit: str, amount: int, opened_us: int) -> Iterator[Counted]:
-        start_us, _ = window_of("month", self.zone, opened_us)
+        start_us = self._month(opened_us)
         for window in (OWED, OVERAGE):
             part = min(amount, self._beyond.get((window, start_us), 0))
             if part and unit != "tokens":
@@ -247,7 +276,7 @@ class Purse:
             yield self._go_beyond(unit, -amount, opened_us)
 
     def _go_beyond(self, unit: str, amount: int, opened_us: int) -> Counted:
-        start_us, _ = window_of("month", self.zone, opened_us)
+        start_us = self._month(opened_us)
         window = OWED if self.refuses else OVERAGE
         self._beyond[window, start_us] = self._beyond.get((window, start_us), 0) + amount
         return Counted(self.scope, "", unit, window, start_us, amount)
@@ -256,19 +285,18 @@ class Purse:
         return Counted(self.scope, "", lot.unit, lot.window, lot.start_us, amount)
 
     def _in_order(self, unit: str, opened_us: int) -> list[Lot]:
-        """Lots of a unit that were good at a moment, first to expire first."""
-        good = [
-            lot
-            for lot in self._lots_at(opened_us)
-            if lot.unit == unit and lot.valid_from_us <= opened_us < lot.expires_us
-        ]
+        """Lots of a unit that a call opened then may draw on, first to expire first."""
+        good = [lot for lot in self._lots_at(opened_us) if lot.unit == unit and lot.pays_for(opened_us)]
         return sorted(good, key=lambda lot: (lot.expires_us, lot.window))
 
     def _lots_at(self, at_us: int) -> list[Lot]:
         plan = self.plan
         if plan is not None and plan.allowance_unit:
-            self._month_lot(plan.allowance_unit, window_of("month", self.zone, at_us)[0])
+            self._month_lot(plan.allowance_unit, self._month(at_us))
         return list(self._lots.values())
+
+    def _month(self, at_us: int) -> int:
+        return window_of("month", self.zone, at_us)[0]
 
     def _month_lot(self, unit: str, start_us: int) -> Lot:
         known = self._lots.get((ALLOWANCE, unit, start_us))

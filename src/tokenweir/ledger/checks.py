@@ -115,8 +115,11 @@ def _credit(terms: Terms, change: t.AddCredit) -> str:
 
 
 def _end_credit(terms: Terms, change: t.EndCredit) -> str:
-    known = terms.credits.get(change.account, {})
-    return "" if change.id in known else f"{change.account} has no credit {change.id!r}"
+    known = terms.credits.get(change.account, {}).get(change.id)
+    if known is None:
+        return f"{change.account} has no credit {change.id!r}"
+    ended = known.expires_us is not None and known.expires_us <= change.at_us
+    return f"the credit {change.id!r} of {change.account} has ended already" if ended else ""
 
 
 def _plan(terms: Terms, change: t.SetPlan) -> str:

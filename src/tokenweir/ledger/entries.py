@@ -70,14 +70,16 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""  # in words, for a refusal or a failure; never text of a prompt or an answer
     bound_input: int = 0  # of "opened": tokens set aside for the prompt …
     bound_output: int = 0  # … and granted to the answer
-    reserved_pico: int | None = None  # of "opened": money set aside, in `currency`; None: no limit in money
+    reserved_pico: int | None = None  # of "opened": money set aside, in `currency`; None: nothing has a price
     charge_price: str = (
         ""  # id of the applied price that the account is charged; empty: it pays what the attempt cost
     )
     charge_pico: int | None = None
     charge_currency: str = ""
-    covered_tokens: int = 0  # of the usage, by an allowance of tokens
-    also_reserved: str = ""  # of "opened": JSON of money set aside in further currencies
+    covered_tokens: int = 0  # of the usage, by an allowance of tokens; of "opened": set aside of one
+    also_reserved: str = (
+        ""  # of "opened": JSON of money set aside in further currencies; of "checkpoint": of all units
+    )
 
     @property
     def pays(self) -> tuple[int, str]:

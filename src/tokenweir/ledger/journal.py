@@ -23,6 +23,8 @@ from tokenweir.ledger.terms import Change, Limit
 _OVER = (*ENDS, Kind.REFUSED)
 #: How many calls that have ended are remembered: for so long no other call has to be looked for in the file.
 REMEMBERED_CALLS = 8_192
+#: What a column holds. Only a call that no hard limit bounds can have asked for more.
+MOST_PICO = 2**63 - 1
 Durable = OpenCall | Checkpoint | CloseAttempt | DefinePrice | MakeChanges | Reprice
 
 
@@ -95,7 +97,7 @@ class Journal:
                 continue
             known = self._last(call, Kind.CHECKPOINT) or Entry(kind=Kind.CHECKPOINT, at_us=now_us, call=call)
             ended = msgspec.structs.replace(
-                known, kind=Kind.SETTLED, at_us=now_us, ordinal=0, account=record.account, key=record.key,
+                known, kind=Kind.SETTLED, at_us=now_us, ordinal=0, also_reserved="", account=record.account, key=record.key,
                 run=record.run, model=record.model, dialect=record.dialect,
                 duration_us=max(0, now_us - record.opened_us), outcome=Outcome.INTERRUPTED,
                 reason=WORKER_GONE,
@@ -116,7 +118,7 @@ class Journal:
         else:
             self._opened_now.append(op.call)
         record = self.state.open_calls.get(op.call)
-        currency, pico, also = _reserved(op, record, result) if op.bounds else ("", None, "")
+        currency, pico, also = _reserved(record) if op.bounds and record is not None else ("", None, "")
         self._batch.add(
             Entry(
                 kind=Kind.REFUSED if result.refused else Kind.OPENED, at_us=self.state.latest_us, call=op.call,
@@ -124,6 +126,7 @@ class Journal:
                 outcome=Outcome.REFUSED if result.refused else None, reason=_cut(op, result),
                 bound_input=op.input_tokens, bound_output=result.output_tokens, currency=currency,
                 reserved_pico=pico, also_reserved=also,
+                covered_tokens=record.reserves["tokens"] if record is not None and record.by_allowance else 0,
             )
         )  # fmt: skip
         return result
@@ -139,6 +142,7 @@ class Journal:
                 upstream=op.upstream, deployment=op.deployment, usage=op.usage, price=op.price,
                 cost_pico=op.cost_pico, currency=op.currency, charge_price=op.charge.price,
                 charge_pico=op.charge.pico, charge_currency=op.charge.currency,
+                also_reserved=msgspec.json.encode(op.reserves).decode() if op.reserves else "",
             )
         )  # fmt: skip
         if op.reserves:
@@ -271,7 +275,6 @@ class Journal:
         return self.store.history(self.state.terms.below, scope, limit, since_us)
 
     def _undo_openings(self) -> None:
-        self.state.latest_us = self.store.latest_us()
         undone = set(self._opened_now)
         for call in undone:
             self.state.undo_open(call)
@@ -285,15 +288,13 @@ class Journal:
         self._ended_now.clear()
 
 
-def _reserved(op: OpenCall, record: Open | None, result: OpenResult) -> tuple[str, int | None, str]:
-    """Money that a call has set aside: currency and pico, and what it has in further currencies."""
-    if record is None or not record.is_limited:
-        return "", None, ""
+def _reserved(record: Open) -> tuple[str, int | None, str]:
+    """Money that a call sets aside where that is limited, now or later: currency, pico, and what it does in further currencies."""
     money = sorted((c, pico) for c, pico in record.reserves.items() if c not in ("tokens", "calls"))
     if not money:
         return "", None, ""
     (currency, pico), also = money[0], dict(money[1:])
-    return currency, pico, msgspec.json.encode(also).decode() if also else ""
+    return currency, min(pico, MOST_PICO), msgspec.json.encode(also).decode() if also else ""
 
 
 def _cut(op: OpenCall, result: OpenResult) -> str:

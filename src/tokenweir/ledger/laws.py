@@ -18,6 +18,7 @@ from tokenweir.ledger.room import LEAST_OUTPUT, cannot_bound, room_in, room_in_p
 from tokenweir.ledger.terms import Change, Limit, Terms
 from tokenweir.ledger.windows import NEVER_US, WINDOWS, window_of
 
+_CONCERN_CALLS = (t.SetLimit, t.RemoveLimit, t.AddCredit, t.EndCredit, t.SetPlan, t.SetAccount)
 #: Combinations of key, account, model and run whose limits are remembered.
 MOST_STANDINGS = 65_536
 
@@ -34,7 +35,10 @@ class Share(msgspec.Struct):
 
 
 class Open(msgspec.Struct):
-    """A call under way. `reserves`: the dearest it can become, by unit ("tokens", "calls", a currency)."""
+    """A call under way. `reserves`: the dearest it can still become, by unit ("tokens", "calls", a currency).
+
+    That much it has set aside of every limit above it.
+    """
 
     key: str
     opened_us: int
@@ -45,9 +49,13 @@ class Open(msgspec.Struct):
     output_tokens: int
     reserves: dict[str, int]
     shares: list[Share] = []
+    by_allowance: bool = False  # its tokens fit into an allowance: of a purse it sets aside these, else money
     purse: Purse | None = None
-    drawn: dict[str, int] = {}  # what it has set aside of the purse: "tokens" or "money"
-    covered: int = 0  # tokens that an allowance has covered so far
+    held: int = 0  # what it has set aside of the purse
+
+    def unit_of(self, purse: Purse) -> str:
+        """In what it sets aside of a purse."""
+        return "tokens" if self.by_allowance else purse.currency
 
     @property
     def is_limited(self) -> bool:
@@ -103,6 +111,8 @@ class LedgerState:
         if refused:
             return OpenResult(asked.seq, 0, refused, told)
         record = _open(asked, granted)
+        if standing.purse is not None:
+            record.by_allowance = standing.purse.left("tokens", asked.at_us) >= record.reserves["tokens"] > 0
         self._begin(asked.call, record, standing)
         return OpenResult(asked.seq, granted, limited=record.is_limited)
 
@@ -116,8 +126,12 @@ class LedgerState:
         self.latest_us = max(self.latest_us, record.opened_us)
         self._begin(call, record, self.standing(record.key, record.account, record.model, record.run))
 
-    def spend(self, call: bytes, what: Spent) -> tuple[int, list[Counted]]:
-        """Count an attempt of an open call: the tokens that an allowance covers, and rows of what was counted."""
+    def spend(self, call: bytes, what: Spent, covered: int | None = None) -> tuple[int, list[Counted]]:
+        """Count an attempt of an open call: the tokens that an allowance covers, and rows of what was counted.
+
+        What it used is set aside no longer: the attempts of a call share what was set aside for it. `covered`: in a
+        replay, what the entry says.
+        """
         record = self.open_calls.get(call)
         if record is None:
             return 0, []
@@ -127,12 +141,22 @@ class LedgerState:
             if amount:
                 share.window.spent += amount
                 rows.append(share.budget.counted(share.window, amount))
-        if record.purse is None:
-            return 0, rows
-        covered = record.purse.cover(what.tokens, record.opened_us)
-        rows += record.purse.draw(NOTHING, _covered(what, covered), record.opened_us)
-        record.covered += covered
-        return covered, rows
+        purse = record.purse
+        if purse is not None:
+            if covered is None:
+                own = record.held if record.by_allowance else 0
+                covered = purse.cover(what.tokens, record.opened_us, own)
+            rows += purse.draw(NOTHING, _covered(what, covered), record.opened_us)
+        self.used(call, what)
+        return covered or 0, rows
+
+    def used(self, call: bytes, what: Spent) -> None:
+        """An attempt of an open call has used this much of what was set aside for it."""
+        record = self.open_calls.get(call)
+        if record is not None:
+            used = {"tokens": what.tokens, what.currency: what.pico}
+            left = {unit: max(0, most - used.get(unit, 0)) for unit, most in record.reserves.items()}
+            _set_aside_only(record, left)
 
     def close(self, call: bytes) -> list[Counted]:
         """End a call: its reservation is free again, and it counts as a call where calls are limited."""
@@ -154,20 +178,16 @@ class LedgerState:
         record = self.open_calls.get(call)
         if record is None:
             return
-        record.reserves = {
-            unit: min(most, reserves.get(unit, most)) for unit, most in record.reserves.items()
-        }
-        for share in record.shares:
-            most = min(share.amount, record.reserves.get(share.budget.limit.unit, 0))
-            share.window.reserved -= share.amount - most
-            share.amount = most
-        if record.purse is not None and "money" in record.drawn:
-            most = min(record.drawn["money"], record.reserves.get(record.purse.currency, 0))
-            record.purse.reserved["money"] -= record.drawn["money"] - most
-            record.drawn["money"] = most
+        less = {unit: min(most, reserves.get(unit, most)) for unit, most in record.reserves.items()}
+        _set_aside_only(record, less)
 
     def correct(
-        self, who: tuple[str, str, str, str], opened_us: int, before: Spent, after: Spent
+        self,
+        who: tuple[str, str, str, str],
+        opened_us: int,
+        before: Spent,
+        after: Spent,
+        covered: int | None = None,
     ) -> tuple[int, list[Counted]]:
         """A call that has ended used `after`, not `before`: the tokens covered, and what that adds to limits, as `spend` says.
 
@@ -183,8 +203,9 @@ class LedgerState:
         purse = standing.purse
         if purse is None:
             return 0, rows
-        more = max(0, after.tokens - before.tokens)
-        covered = min(after.tokens, before.covered + purse.cover(more, opened_us))
+        if covered is None:
+            more = max(0, after.tokens - before.tokens)
+            covered = min(after.tokens, before.covered + purse.cover(more, opened_us))
         rows += purse.draw(before, _covered(after, covered), opened_us)
         return covered, rows
 
@@ -227,6 +248,9 @@ class LedgerState:
         A limit set in the middle of its window counts what the window has seen, and what is under way.
         """
         at_us = self.latest_us = max(self.latest_us, at_us)
+        under_way = self.open_calls.values() if self._concerns_calls(change) else ()
+        for record in under_way:
+            _return(record)
         before = dict(self.terms.limits.get(change.scope, {})) if isinstance(change, t.SetLimit) else {}
         self.terms.apply(change)
         self._standings.clear()
@@ -241,17 +265,24 @@ class LedgerState:
                 self._refresh_purse(credit.account)
             case t.EndCredit(account=account) | t.SetPlan(account=account):
                 self._refresh_purse(account)
-            case t.SetAccount(account=record):
-                if record.id in self._purses:
-                    self._refresh_purse(record.id)
+            case t.SetAccount(account=account):
+                if account.id in self._purses:
+                    self._refresh_purse(account.id)
                 rows += self._move_zones(at_us, history)
-            case t.RemoveLimit():
-                pass
+            case t.SetKey():
+                rows += self._move_zones(at_us, history)
             case _:
-                return rows  # nothing that calls under way have set aside depends on it
-        for under_way in self.open_calls.values():
-            self._share_anew(under_way)
+                pass
+        for record in under_way:
+            self._share_anew(record)
         return rows
+
+    def _concerns_calls(self, change: Change) -> bool:
+        """Whether what calls under way have set aside depends on it."""
+        if isinstance(change, t.SetKey):
+            known = self.terms.keys.get(change.key.id)
+            return known is not None and known.account != change.key.account
+        return isinstance(change, _CONCERN_CALLS)
 
     def turn(self, who: tuple[str, str, str, str], at_us: int) -> None:
         """Time has come to a moment, as a call that was refused has shown: windows that ended before have turned."""
@@ -289,7 +320,7 @@ class LedgerState:
             else:
                 granted = room
         if stopped:
-            return 0, "limit", max(stopped, key=lambda state: state.renews_at_us or NEVER_US)
+            return 0, "limit", max(stopped, key=_lasts)
         return granted, "", None
 
     def _begin(
@@ -313,7 +344,6 @@ class LedgerState:
         """Terms have changed: count the call under the limits it is under now. None is cut short for it."""
         for held in record.shares:
             held.window.reserved -= held.amount
-        _return(record)
         standing = self.standing(record.key, record.account, record.model, record.run)
         kept = {id(share.budget): share for share in record.shares}
         record.shares = []
@@ -328,16 +358,11 @@ class LedgerState:
         self._draw_on(record, standing.purse)
 
     def _draw_on(self, record: Open, purse: Purse | None) -> None:
-        record.purse, record.drawn = purse, {}
-        if purse is None:
-            return
-        tokens = record.reserves["tokens"]
-        if purse.left("tokens", record.opened_us) >= tokens > 0:
-            record.drawn = {"tokens": tokens}
-        else:
-            record.drawn = {"money": record.reserves.get(purse.currency, 0)}
-        for unit, amount in record.drawn.items():
-            purse.reserved[unit] += amount
+        record.purse = purse
+        if purse is not None:
+            unit = record.unit_of(purse)
+            record.held = record.reserves.get(unit, 0)
+            purse.hold(unit, record.held, record.opened_us)
 
     # --- what stands above a call
 
@@ -408,21 +433,31 @@ class LedgerState:
         for account, purse in self._purses.items():
             yield from purse.move(self.terms.time_zone(account), at_us)
         for budget in self.budgets.values():
-            zone = self._zone(budget.scope)
-            if zone != budget.zone:
-                budget.zone = zone
-                if budget.limit.window in ("day", "month"):
-                    budget.window = None
-                    yield from self._begin_window(budget, at_us, history)
+            zone, window = self._zone(budget.scope), budget.window
+            if zone == budget.zone:
+                continue
+            budget.zone = zone
+            if budget.limit.window not in ("day", "month"):
+                continue
+            if window is not None and window.spent:
+                yield budget.counted(window, -window.spent)  # the zone may come back while this window lasts
+            budget.window = None
+            if budget.limit.name in self.terms.limits.get(budget.scope, {}):
+                yield from self._begin_window(budget, at_us, history)
 
     def _begin_window(self, budget: Budget, at_us: int, history: History) -> Iterator[Counted]:
-        if budget.limit.window in ("total", "at once"):
-            return  # counts from now on
         window = budget.at(at_us)
-        seen = history(budget.scope, budget.limit, window.start_us)
+        seen = 0  # in total, or at once: counts from now on
+        if budget.limit.window not in ("total", "at once"):
+            seen = history(budget.scope, budget.limit, window.start_us)
         if seen != window.spent:
             yield budget.counted(window, seen - window.spent)
             window.spent = seen
+
+
+def _lasts(stopped: LimitState) -> int:
+    """Until when it refuses: any call's end may end a limit of calls at once."""
+    return 0 if stopped.limit.window == "at once" else stopped.renews_at_us or NEVER_US
 
 
 def _open(asked: OpenCall, granted: int) -> Open:
@@ -437,9 +472,22 @@ def _open(asked: OpenCall, granted: int) -> Open:
 
 def _return(record: Open) -> None:
     if record.purse is not None:
-        for unit, amount in record.drawn.items():
-            record.purse.reserved[unit] -= amount
-        record.drawn = {}
+        record.purse.hold(record.unit_of(record.purse), -record.held, record.opened_us)
+        record.held = 0
+
+
+def _set_aside_only(record: Open, reserves: dict[str, int]) -> None:
+    """Free what a call has set aside beyond this."""
+    record.reserves = reserves
+    for share in record.shares:
+        less = share.amount - reserves.get(share.budget.limit.unit, 0)
+        share.window.reserved -= less
+        share.amount -= less
+    if record.purse is not None:
+        unit = record.unit_of(record.purse)
+        less = record.held - reserves.get(unit, 0)
+        record.purse.hold(unit, -less, record.opened_us)
+        record.held -= less
 
 
 def _covered(what: Spent, covered: int) -> Spent:

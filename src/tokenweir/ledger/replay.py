@@ -1,7 +1,7 @@
 """Limits and credit replayed: entries and changes of terms, in their order, through the laws that decided them."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -115,16 +115,19 @@ class LimitReplay:
         self._counted: dict[tuple[str, str, str, str, int], int] = {}
 
     def is_limited(self, row: Row) -> bool:
-        """Whether anything is counted for its call now."""
-        standing = self.state.standing(row.key, row.account, row.model, row.run)
-        return bool(standing.budgets) or standing.purse is not None
+        """Whether anything is counted for its call now, or was at a change of terms while it was under way."""
+        standing = self.state.standing(*row.who)
+        return bool(standing.budgets) or standing.purse is not None or row.call in self.state.open_calls
 
-    def change_before(self, seq: int) -> None:
-        """Take in the changes that were decided before entry `seq`."""
+    def change_before(self, seq: int, under_way: Mapping[bytes, tuple[str, int]]) -> None:
+        """Take in the changes that were decided before entry `seq`; `under_way`: calls, and the entries that opened them."""
         while self._next < len(self._changes) and self._changes[self._next].after_seq < seq:
             audited = self._changes[self._next]
             self._next += 1
             after = audited.after_seq
+            for call, (_, opened) in under_way.items():  # what limits nobody until now may count from now on
+                if call not in self.state.open_calls and opened <= after:
+                    self.state.replay(call, _open(self._row(opened)))
 
             def history(scope: str, limit: Limit, since_us: int, after: int = after) -> int:
                 return read_history(self._db, self.state.terms.below, scope, limit, since_us, after)
@@ -138,20 +141,25 @@ class LimitReplay:
         elif row.kind == Kind.REFUSED:
             self.state.turn(row.who, row.at_us)
         elif row.kind in _COUNTING:
-            covered = self._spend(row)
-            if covered != row.covered_tokens:
+            room = self._spend(row)
+            if row.covered_tokens > room:
                 yield (
                     f"entry {row.seq} of call {uuid_text(row.call)}: {row.covered_tokens} tokens are covered by an "
-                    f"allowance, which had room for {covered}"
+                    f"allowance, which had room for {room}"
                 )
 
+    def _row(self, seq: int) -> Row:
+        return Row._make(self._db.execute(READ, (seq - 1, seq)).fetchone())
+
     def _spend(self, row: Row) -> int:
-        if row.call in self.state.open_calls and row.kind in (Kind.ATTEMPT, Kind.SETTLED):
-            covered, rows = self.state.spend(row.call, row.spent(0))
-            self._count(rows)
+        """Count an entry; how many of its tokens an allowance had room for, if no other call had set any aside."""
+        what, record = row.spent(row.covered_tokens), self.state.open_calls.get(row.call)
+        if record is not None and row.kind in (Kind.ATTEMPT, Kind.SETTLED):
+            room = 0 if record.purse is None else record.purse.included(record.opened_us)
+            self._count(self.state.spend(row.call, what, what.covered)[1])
             if row.kind == Kind.SETTLED:
                 self._count(self.state.close(row.call))
-            return covered
+            return room
         before = None
         if row.kind != Kind.ATTEMPT:
             found = self._db.execute(_REPLACED, (row.seq,)).fetchone()
@@ -159,13 +167,14 @@ class LimitReplay:
         opened = self._db.execute(_OPENED, (row.call,)).fetchone()
         opened_us = opened[0] if opened else row.at_us if before is None else before.at_us
         was = NOTHING if before is None else before.spent(before.covered_tokens)
-        covered, rows = self.state.correct(row.who, opened_us, was, row.spent(0))
-        self._count(rows)
-        return covered
+        purse = self.state.standing(*row.who).purse
+        room = 0 if purse is None else was.covered + purse.included(opened_us)
+        self._count(self.state.correct(row.who, opened_us, was, what, what.covered)[1])
+        return room
 
-    def compare(self) -> Iterator[str]:
+    def compare(self, under_way: Mapping[bytes, tuple[str, int]]) -> Iterator[str]:
         """What is kept against what was replayed; yields each difference."""
-        self.change_before(2**62)
+        self.change_before(2**62, under_way)
         kept = {row[:5]: row.amount for row in read_spent(self._db)}
         for name in sorted(kept.keys() | self._counted.keys()):
             was, expected = kept.get(name, 0), self._counted.get(name, 0)
@@ -187,4 +196,7 @@ def _open(row: Row) -> Open:
         reserves[row.currency] = row.reserved_pico or 0
     if row.also_reserved:
         reserves |= msgspec.json.decode(row.also_reserved, type=dict[str, int])
-    return Open(row.key, row.at_us, row.model, row.account, row.run, "", row.bound_output, reserves)
+    return Open(
+        row.key, row.at_us, row.model, row.account, row.run, "", row.bound_output, reserves,
+        by_allowance=row.covered_tokens > 0,
+    )  # fmt: skip

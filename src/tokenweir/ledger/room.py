@@ -10,15 +10,17 @@ LEAST_OUTPUT = 16
 
 
 def state_of(budget: Budget, at_us: int) -> LimitState:
+    """A limit as who is refused by it is told."""
     window = budget.at(at_us)
     renews = window.end_us if window.end_us != NEVER_US else None
     return LimitState(budget.limit, window.spent, window.reserved, renews, budget.scope, budget.zone)
 
 
 def state_of_purse(purse: Purse, at_us: int) -> LimitState:
+    """Credit as who is refused by it is told."""
     amount, spent = purse.total(at_us)
     limit = Limit(purse.currency, amount, "credit")
-    return LimitState(limit, spent, purse.reserved["money"], None, purse.scope, purse.zone)
+    return LimitState(limit, spent, purse.reserved_pico, None, purse.scope, purse.zone)
 
 
 def cannot_bound(asked: OpenCall, currencies: frozenset[str]) -> str:

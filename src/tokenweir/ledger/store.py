@@ -9,7 +9,7 @@ import msgspec
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.money import PICO
 from tokenweir.ledger import rollups
-from tokenweir.ledger.budgets import Counted
+from tokenweir.ledger.budgets import Counted, spent_by
 from tokenweir.ledger.entries import Entry, Kind
 from tokenweir.ledger.history import Below, read_history
 from tokenweir.ledger.laws import LedgerState, Open
@@ -23,6 +23,7 @@ BUSY_MS = 5000
 _SYNCHRONOUS = {"fsync": "FULL", "os": "OFF"}
 
 _CHANGE: msgspec.json.Decoder[Change] = msgspec.json.Decoder(Change)
+_JSON_INTS: msgspec.json.Decoder[dict[str, int]] = msgspec.json.Decoder(dict[str, int])
 _INSERT_ENTRY = f"INSERT INTO entries VALUES ({', '.join('?' * len(ENTRY_COLUMNS))})"
 _UPSERT_SPENT = (
     "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, model, unit, window, start_us) DO UPDATE SET "
@@ -148,10 +149,6 @@ class Store:
         row = self._db.execute(query, values).fetchone()
         return None if row is None else read_entry(row)
 
-    def latest_us(self) -> int:
-        """See `latest_us`."""
-        return latest_us(self._db)
-
     def corrections(self, call: bytes) -> int:
         """How many of a call's entries stand in the place of others at another price."""
         query = "SELECT count(*) FROM entries WHERE call = ? AND kind IN ('repriced', 'repriced_attempt')"
@@ -175,6 +172,7 @@ def load_state(db: sqlite3.Connection) -> tuple[LedgerState, dict[bytes, int]]:
     mark = db.execute("SELECT value FROM meta WHERE name = 'open_since_seq'").fetchone()
     opened: dict[bytes, int] = {}
     entries: dict[bytes, Entry] = {}
+    since: list[Entry] = []  # what calls that were open then have used and given back
     for values in db.execute("SELECT * FROM entries WHERE seq >= ? ORDER BY seq", (mark[0] if mark else 0,)):
         entry = read_entry(values)
         if entry.kind is Kind.OPENED:
@@ -182,8 +180,15 @@ def load_state(db: sqlite3.Connection) -> tuple[LedgerState, dict[bytes, int]]:
             entries[entry.call] = entry
         elif entry.kind is Kind.SETTLED:
             opened.pop(entry.call, None)
+        elif entry.call in opened and entry.kind in (Kind.ATTEMPT, Kind.CHECKPOINT):
+            since.append(entry)
     for call in opened:
         state.restore(call, opened_as(entries[call]))
+    for entry in since:
+        if entry.kind is Kind.ATTEMPT:
+            state.used(entry.call, spent_by(entry))
+        elif entry.also_reserved:
+            state.shrink(entry.call, _JSON_INTS.decode(entry.also_reserved))
     return state, opened
 
 
@@ -202,8 +207,11 @@ def opened_as(e: Entry) -> Open:
     if e.currency:
         reserves[e.currency] = e.reserved_pico or 0
     if e.also_reserved:
-        reserves |= msgspec.json.decode(e.also_reserved, type=dict[str, int])
-    return Open(e.key, e.at_us, e.model, e.account, e.run, e.dialect, e.bound_output, reserves)
+        reserves |= _JSON_INTS.decode(e.also_reserved)
+    return Open(
+        e.key, e.at_us, e.model, e.account, e.run, e.dialect, e.bound_output, reserves,
+        by_allowance=e.covered_tokens > 0,
+    )  # fmt: skip
 
 
 def read_spent(db: sqlite3.Connection) -> Iterator[Counted]:

@@ -105,6 +105,7 @@ class _Replay:
             yield f"{_entries(self.seq + 1, seq - 1)} missing: after {self.seq} comes {seq}"
         self.seq = seq
         self.entries += 1
+        self._limits.change_before(seq, self.open)
         yield from self._check_order(seq, kind, row.call)
         if kind in _PRICED:
             yield from self._check_amount(row, "cost", row.price, row.cost_pico, row.currency)
@@ -112,7 +113,6 @@ class _Replay:
                 yield from self._check_amount(
                     row, "charge", row.charge_price, row.charge_pico, row.charge_currency
                 )
-        self._limits.change_before(seq)
         if self._limits.is_limited(row):
             yield from self._limits.step(row)
 
@@ -178,7 +178,7 @@ class _Replay:
         rollups.coarsen(self._db)
         for rollup in rollups.ROLLUPS:
             yield from _compare_rollup(self._db, rollup)
-        yield from self._limits.compare()
+        yield from self._limits.compare(self.open)
         yield from self._compare_spread()
         yield from self._compare_mark()
 
