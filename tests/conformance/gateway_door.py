@@ -23,9 +23,14 @@ from tokenweir.ledger.views import CallDetail, call_detail, calls, open_reader
 T = TypeVar("T")
 
 
+#: A limit that no suite comes near: what it does is that output is granted, and held to what was.
+LIMIT = "1B tokens/day"
+
+
 class Door(NamedTuple):
     port: int
     key: str
+    limited: str  # a key with a limit
     data: Path
     upstream: ScriptedUpstream
     ledger: sqlite3.Connection
@@ -57,14 +62,16 @@ def opened(directory: Path, upstream: ScriptedUpstream, lines: list[str], server
         )  # fmt: skip
     try:
         polled(lambda: get(port, "/readyz", "") == 200, "readiness")
-        made = subprocess.run(
-            [*weir, "keys", "create", "--name", "case", "--json", "--data", str(data)],
-            check=True, capture_output=True, env=environment,
-        )  # fmt: skip
-        key = json.loads(made.stdout)["key"]
-        polled(lambda: get(port, "/v1/models", key) == 200, "the key's arrival")
+        keys = []
+        for limits in ([], ["--limit", LIMIT]):
+            made = subprocess.run(
+                [*weir, "keys", "create", "--name", "case", "--json", "--data", str(data), *limits],
+                check=True, capture_output=True, env=environment,
+            )  # fmt: skip
+            keys.append(json.loads(made.stdout)["key"])
+            polled(lambda: get(port, "/v1/models", keys[-1]) == 200, "the key's arrival")
         ledger = open_reader(data)
-        yield Door(port, key, data, upstream, ledger)
+        yield Door(port, keys[0], keys[1], data, upstream, ledger)
         ledger.close()
     finally:
         process.send_signal(signal.SIGTERM)
