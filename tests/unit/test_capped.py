@@ -264,6 +264,23 @@ def test_summaries_are_closed_as_such_and_a_host_without_items_has_its_text_told
     assert end["response"]["output"][0]["content"][0]["text"] == "x"
 
 
+def test_calls_whose_pieces_alternate_keep_their_own() -> None:
+    """Places 1 and 10 differ in their last digit alone, and a text may look like one."""
+    pieces = [CREATED]
+    for place in (1, 10):
+        pieces.append(
+            response(place, "output_item.added", output_index=place, item=CALL | {"id": f"fc_{place}"})
+        )
+    for number, (place, text) in enumerate(
+        [(1, "a"), (10, "b"), (10, '"output_index":1,'), (1, "c"), (1, "d")]
+    ):
+        where = {"item_id": f"fc_{place}", "output_index": place}
+        pieces.append(response(20 + number, "function_call_arguments.delta", delta=text, **where))
+    _, body = metered("responses", 6, pieces)
+    output = told(body)[-1]["response"]["output"]
+    assert [item["arguments"] for item in output] == ["ac", 'b"output_index":1,']
+
+
 def test_nothing_is_kept_of_a_stream_that_no_limit_holds() -> None:
     meter = WIRES["responses"].meter(WIRES["responses"].parse(b'{"model":"m","input":"x","stream":true}'))
     meter.feed(response(1, "output_text.delta", output_index=0, delta="x"))

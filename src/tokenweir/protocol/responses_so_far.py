@@ -101,16 +101,20 @@ class SoFar:
     def __init__(self) -> None:
         self._whole: dict[int, object] = {}
         self._open: dict[int, _Item] = {}
+        # Where the last delta belonged, and what of an event says so: nearly every one belongs where the last one did.
+        self._kind = self._at_item = self._at_part = b""
+        self._grown = bytearray()
 
     def added(self, event: Object) -> None:
         """An item begins."""
-        item = event.get("item")
+        item, self._kind = event.get("item"), b""
         if isinstance(item, dict):
             told = {name: [] if isinstance(value, list) else value for name, value in item.items()}
             self._open[_place(event)] = _Item(told)
 
     def done(self, event: Object) -> None:
         """An item is whole."""
+        self._kind = b""
         self._open.pop(_place(event), None)
         self._whole[_place(event)] = event.get("item")
 
@@ -128,15 +132,21 @@ class SoFar:
 
     def grew(self, kind: bytes, event: bytes, text: bytes) -> None:
         """A delta came."""
+        if kind == self._kind and self._at_item in event and self._at_part in event:
+            self._grown += text
+            return
         shape = _SHAPES.get(kind)
         if shape is None:
             return
-        place = _number(_OUTPUT_INDEX, event)
+        place, at_item = _number(_OUTPUT_INDEX, event)
         item = self._open.get(place)
         if item is None:  # some hosts add no items
             item = self._open[place] = _Item({"id": f"msg_{place}", "type": "message", "role": "assistant", "status": ""})  # fmt: skip
-        part = item.at(shape, _number(_PART_INDEX, event) if shape.part else 0)
+        index, at_part = _number(_PART_INDEX, event) if shape.part else (0, b"")
+        part = item.at(shape, index)
         part.text += text
+        if at_item and (at_part or not shape.part):
+            self._kind, self._at_item, self._at_part, self._grown = kind, at_item, at_part, part.text
 
     def output(self) -> list[object]:
         """All items, in their order."""
@@ -169,6 +179,7 @@ def _place(event: Object) -> int:
     return count(event.get("output_index")) or 0
 
 
-def _number(pattern: re.Pattern[bytes], event: bytes) -> int:
+def _number(pattern: re.Pattern[bytes], event: bytes) -> tuple[int, bytes]:
+    """A number, and the bytes that say it, with the one after them."""
     found = pattern.search(event)
-    return 0 if found is None else int(found.group(1))
+    return (0, b"") if found is None else (int(found.group(1)), event[found.start() : found.end() + 1])
