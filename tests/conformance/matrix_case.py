@@ -69,6 +69,7 @@ class _Toml(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     streamed: Way
     meaning: Meaning
     upstream_status: int = 200
+    granted: int = 0  # tokens of output that a limit leaves; 0: none holds
     dropped: dict[str, tuple[str, ...]] = {}  # by cell, "chat-to-messages"
 
 
@@ -118,6 +119,16 @@ class Cell(NamedTuple):
     @property
     def straight(self) -> bool:
         return self.client == self.upstream
+
+    @property
+    def capped(self) -> bool:
+        """Whether the gateway ends the stream."""
+        return self.scenario.toml.granted > 0 and self.way == "streamed"
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether the client gets the upstream's own bytes."""
+        return self.straight and not self.capped
 
     @property
     def right(self) -> Way:
@@ -210,9 +221,14 @@ class Cell(NamedTuple):
 
     def _streamed(self, passage: Passage, pieces: list[bytes]) -> tuple[int, bytes, Usage]:
         meter = passage.meter()
+        if self.capped:
+            meter.bound(self.scenario.toml.granted)
         passed = b"".join([meter.feed(piece) for piece in pieces])
         whole = self.script.end == "whole"
-        if whole:
+        assert meter.full == self.capped
+        if meter.full:
+            passed += meter.capped(meter.settled(prompt_text_bytes(self.request)))
+        elif whole:
             passed += meter.tail()
             assert meter.error is not None if self.right.outcome == "upstream_broke" else meter.finished
         elif self.script.end == "cut":

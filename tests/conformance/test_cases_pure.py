@@ -4,6 +4,7 @@ import pytest
 from wire_case import ALL, ERROR_EVENT, Case, Script
 
 from tokenweir.catalog.pricing import cost, price_call
+from tokenweir.core.money import parse_amount
 from tokenweir.core.usage import Provenance
 from tokenweir.protocol.answers import broken_usage, prompt_text_bytes
 
@@ -54,6 +55,9 @@ def test_one_right_reading(case: Case, number: int) -> None:
 
 @pytest.mark.parametrize("case", ALL.values(), ids=list(ALL))
 def test_one_right_cost(case: Case) -> None:
+    if case.toml.listed:
+        _costs_as_listed(case)
+        return
     for number in range(len(case.upstream)):
         usage, (pico, currency) = case.usage(number), case.cost(number)
         if case.toml.price is None:
@@ -62,3 +66,14 @@ def test_one_right_cost(case: Case) -> None:
         applied = price_call((case.price(),), usage.prompt, begun_us=0, ended_us=0)
         assert applied is not None and applied.currency == currency
         assert pico == (None if usage.provenance is Provenance.UNKNOWN else cost(applied, usage))
+
+
+def _costs_as_listed(case: Case) -> None:
+    prices, usage = case.listed_prices(), case.usage(0)
+    assert case.toml.at
+    for at in case.toml.at:
+        begun_us, ended_us = (int(moment.timestamp()) * 1_000_000 for moment in (at.begun, at.ended))
+        applied = price_call(prices, usage.prompt, begun_us=begun_us, ended_us=ended_us)
+        assert applied is not None
+        ((currency, amount),) = at.cost.items()
+        assert (cost(applied, usage), applied.currency) == (parse_amount(amount), currency), at.begun

@@ -6,21 +6,43 @@ import msgspec
 import pytest
 from matrix_case import CELLS, NAMES, SCENARIOS, Cell
 from sdk_readers import read, same_calls, told
+from stream_order import PLACES
 
 from tokenweir.catalog.pricing import cost, price_call
+from tokenweir.protocol.sse import SseSplitter
 from tokenweir.protocol.translate.table import DIALECTS
 from tokenweir.protocol.wires import WIRES
 
 #: Of a plain answer that breaks off nothing reaches the client but the gateway's own error.
 ANSWERED = [cell for cell in CELLS if cell.way == "streamed" or cell.script.end == "whole"]
-HEARD = [cell for cell in ANSWERED if cell.script.end != "hold"]
+HEARD = [cell for cell in ANSWERED if cell.script.end != "hold" or cell.capped]
 #: Places at which a stream is cut in two; byte by byte it is cut at all of them.
 CUTS = 60
 TRANSLATED = [cell for cell in CELLS if not cell.straight]
 
 
-def test_every_dialect_is_in_the_matrix() -> None:
+def test_every_cell_is_in_the_matrix() -> None:
     assert set(DIALECTS) == set(NAMES) <= set(WIRES)
+    assert set(SCENARIOS) >= {
+        "text", "tools", "parallel-tools", "thinking", "thinking-and-tools", "image", "error-before", "error-inside",
+        "cut-off", "cancel",
+    }  # fmt: skip
+    assert len(CELLS) == len(SCENARIOS) * 3 * 3 * 2
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_no_file_of_a_scenario_is_missing_or_read_by_nobody(name: str) -> None:
+    scenario = SCENARIOS[name]
+    wanted = {"case.toml", *(f"request.{name}.json" for name in NAMES)}
+    for cell in CELLS:
+        if cell.scenario is not scenario:
+            continue
+        wanted.add(f"upstream.{cell.upstream}.{'json' if cell.way == 'plain' else 'sse'}")
+        if not cell.straight:
+            wanted.add(cell.sent_file.name)
+        if not cell.as_it_is and (cell.way == "streamed" or cell.script.end == "whole"):
+            wanted.add(cell.client_file.name)
+    assert {path.name for path in scenario.directory.iterdir()} == wanted
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
@@ -58,13 +80,13 @@ def _conversation(form: object) -> object:
 @pytest.mark.parametrize("cell", ANSWERED, ids=str)
 def test_what_the_client_gets(cell: Cell) -> None:
     script = cell.script
-    wanted = script.body if cell.straight else cell.client_file.read_bytes()
+    wanted = script.body if cell.as_it_is else cell.client_file.read_bytes()
     for pieces in _cuts(cell):
         status, said, usage = cell.answer(pieces)
         assert status == cell.status
         if cell.way == "plain" or script.status != 200:
             assert (said == wanted) if cell.straight else (json.loads(said) == json.loads(wanted))
-        elif cell.straight and script.end != "whole":
+        elif cell.as_it_is and script.end != "whole":
             came = wanted[: wanted.rindex(b"\n\n") + 2]
             assert said.startswith(came) and said.count(b"\n\n") - came.count(b"\n\n") == (
                 script.end == "cut"
@@ -105,6 +127,33 @@ def test_the_sdk_reads_what_is_meant(cell: Cell) -> None:
     assert found.meaning.finish == meant.finish
     assert same_calls(found.meaning.call, meant.call)
     assert found.usage == told(cell.usage(), cell.client)
+
+
+@pytest.mark.parametrize("cell", [cell for cell in HEARD if cell.way == "streamed"], ids=str)
+def test_every_event_stands_where_its_dialect_has_it(cell: Cell) -> None:
+    status, body, _ = cell.answer(list(cell.script.pieces))
+    if status == 200:
+        PLACES[cell.client](body)
+
+
+@pytest.mark.parametrize("client", NAMES)
+@pytest.mark.parametrize("change", ["lost", "twice"])
+def test_an_event_that_does_not_stand_there_is_noticed(client: str, change: str) -> None:
+    """Of all but pings, and deltas and usage where nothing numbers them."""
+    upstream = NAMES[(NAMES.index(client) + 1) % 3]
+    cell = Cell(SCENARIOS["thinking-and-tools"], client, upstream, "streamed")
+    told = SseSplitter().feed(cell.answer([cell.script.body])[1])
+    for place, event in enumerate(told):
+        delta = b'"delta"' in event and not any(
+            word in event for word in (b'"role"', b"stop_reason", b'_reason":"')
+        )
+        silent = change == "lost" and b'"choices":[]' in event
+        if b"ping" in event or (client != "responses" and (delta or silent)):
+            continue
+        changed = [*told[:place], *([event] * (0 if change == "lost" else 2)), *told[place + 1 :]]
+        with pytest.raises((AssertionError, IndexError, KeyError)):
+            PLACES[client](b"".join(changed))
+            pytest.fail(f"{change}: {event!r}")
 
 
 RESULTS = {

@@ -3,11 +3,13 @@
 import gzip
 import re
 import tomllib
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from tokenweir.catalog.price import Bracket, Price, Rates
+from tokenweir.catalog.providers import catalog_of, shipped
 from tokenweir.core.money import parse_amount, pico_per_token
 from tokenweir.core.usage import TOKEN_CLASSES, Provenance, Usage
 from tokenweir.protocol.passage import Passage, Straight, Translated
@@ -50,7 +52,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     provenance: Provenance
     usage: dict[str, int] = {}
-    cost: dict[str, str] | str  # by currency, or "unpriced", or "unknown"
+    cost: dict[str, str] | str  # by currency, or "unpriced", or "unknown", or "listed"
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +63,14 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     times: int = 1
 
 
+class At(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What it costs at some moment, by a price that ships."""
+
+    begun: datetime
+    ended: datetime
+    cost: dict[str, str]
+
+
 class _Toml(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title: str
     topic: str
@@ -68,6 +78,9 @@ class _Toml(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     path: str = "/v1/chat/completions"
     speaks: str = ""  # the upstream's dialect, where it is not the client's
     price: dict[str, str] | None = None
+    listed: str = ""  # the model of the catalog, with its host, whose price it has
+    at: tuple[At, ...] = ()
+    spare: int = 0  # deployments behind those of the attempts: nobody asks them
     client: Client = Client()
     sent: dict[str, object] = {}
     attempt: tuple[Expected, ...]
@@ -78,6 +91,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     toml: _Toml
     request: bytes
     upstream: tuple[Script, ...]
+    spare: tuple[Script, ...]
     client_body: bytes | None  # None: what the last attempt's upstream sent, unchanged
 
     @property
@@ -89,6 +103,23 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     def spoken(self) -> str:
         """What its upstream speaks."""
         return self.toml.speaks or self.wire.name
+
+    @property
+    def kind(self) -> str:
+        """Of its upstreams."""
+        return self.toml.listed.partition("/")[0] or "openai"
+
+    @property
+    def sent_model(self) -> str:
+        """Its upstream's name of the model."""
+        return self.toml.listed.partition("/")[2] or "upstream-model"
+
+    def listed_prices(self) -> tuple[Price, ...]:
+        """The dated prices of the catalog."""
+        catalog = catalog_of(shipped())
+        host = catalog.host(self.kind)
+        assert host is not None
+        return catalog.prices(self.kind, next(model for model in host.models if model.id == self.sent_model))
 
     def passage(self) -> Passage:
         """The way of an attempt, as a call takes it."""
@@ -149,13 +180,16 @@ def load(directory: Path) -> Case:
         f"{name}: request.json must ask for the model {name!r}"
     )
     files = sorted(directory.glob("upstream*.txt"))
-    assert len(files) == len(toml.attempt), f"{name}: one upstream file for each [[attempt]]"
+    number = len(toml.attempt)
+    assert len(files) == number + toml.spare, f"{name}: one upstream file for each [[attempt]] and spare one"
+    scripts = tuple(read_script(path.read_bytes()) for path in files)
     client = directory / "client.txt"
     return Case(
         name=name,
         toml=toml,
         request=request,
-        upstream=tuple(read_script(path.read_bytes()) for path in files),
+        upstream=scripts[:number],
+        spare=scripts[number:],
         client_body=client.read_bytes() if client.exists() else None,
     )
 

@@ -11,7 +11,7 @@ from matrix_case import CELLS
 
 def main(wanted: list[str]) -> None:
     for cell in CELLS:
-        if cell.straight or (wanted and cell.scenario.name not in wanted):
+        if cell.as_it_is or (wanted and cell.scenario.name not in wanted):
             continue
         script = cell.script
         if cell.way == "plain":

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from recorded import bodies, changed, pieces, recorded
 
 from tokenweir.core.errors import WireError
+from tokenweir.core.usage import Usage
 from tokenweir.protocol.answers import prompt_text_bytes
 from tokenweir.protocol.chat import BadRequest
 from tokenweir.protocol.passage import Straight
@@ -127,6 +128,40 @@ def test_a_stream_passes_and_is_metered_however_it_is_cut(
         seen.append((meter.settled(9), meter.finished, meter.error is None, meter.model))
         assert json.loads(event_data(meter.broken(upstream_failed("It broke."))))
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("client", NAMES)
+@pytest.mark.parametrize("upstream", NAMES)
+@given(data=st.data(), places=PLACES, most=st.integers(1, 12))
+def test_a_stream_ends_at_its_limit_however_it_is_cut(
+    upstream: str, client: str, data: st.DataObject, places: list[int], most: int
+) -> None:
+    body = data.draw(STREAMS[upstream])
+    told = [_capped(upstream, client, cut, most) for cut in ([body], pieces(body, places))]
+    assert told[0] == told[1]
+    said, full, usage = told[0]
+    events = [event_data(event) for event in SseSplitter().feed(said)]
+    if full:
+        assert usage.completion <= most
+        assert events[-1] == b"[DONE]" or json.loads(events[-1])["type"] in (
+            "message_stop",
+            "response.incomplete",
+        )
+    elif upstream == client:
+        assert body.startswith(said)
+
+
+def _capped(upstream: str, client: str, cut: list[bytes], most: int) -> tuple[bytes, bool, Usage]:
+    body = b'{"model":"m","messages":[],"input":"","stream":true,"stream_options":{"include_usage":true}}'
+    straight = WIRES[client].meter(WIRES[client].parse(body))
+    translated = Translation(DIALECTS[client], DIALECTS[upstream], Host(), ASKED).stream()
+    meter = straight if upstream == client else translated
+    meter.bound(most)
+    said = b""
+    for piece in cut:
+        said += b"" if meter.full else meter.feed(piece)
+    usage = meter.settled(9)
+    return said + (meter.capped(usage) if meter.full else b""), meter.full, usage
 
 
 @given(st.one_of([STREAMS[name] for name in NAMES]), PLACES)

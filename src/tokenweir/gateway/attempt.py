@@ -131,6 +131,8 @@ class Attempt:
         self.lines = b"".join(lines)
         if (streamed or (self.call.request.stream and not declared)) and status == 200:
             self.meter = self.passage.meter()
+            if self.call.most_output is not None:
+                self.meter.bound(self.call.most_output)
 
     def answer_data(self, data: bytes) -> None:
         if self.ttft_us is None:
@@ -156,6 +158,8 @@ class Attempt:
                 return
             self.begin_stream()
         self.call.relay(passed)
+        if meter.full:
+            self.call.stream_full(self)
 
     def begin_stream(self) -> None:
         """From here on the client is bound to this answer."""

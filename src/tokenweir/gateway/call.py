@@ -69,6 +69,7 @@ class Call:
         self.reserved: OpenCall | None = None  # what the ledger was asked for
         self.granted_output = 0  # tokens of output that it granted, over all choices
         self._granted: int | None = None  # for each choice, where it has to be said upstream
+        self.most_output: int | None = None  # what a stream may tell of it: the same, where a limit holds
         self._order: list[str] = []
         self._attempt: Attempt | None = None
         self._attempts = 0
@@ -148,6 +149,7 @@ class Call:
             self.state = move(self.state, Event.OPENED)
             self.granted_output = result.output_tokens
             if self.wire.clamps and result.limited:
+                self.most_output = result.output_tokens
                 each = result.output_tokens // self.request.n
                 if each != self.request.max_output:
                     self._granted = each
@@ -281,7 +283,10 @@ class Call:
         tail = meter.tail()
         if not attempt.bound:
             attempt.begin_stream()
-        if meter.error is not None:
+        if meter.full:  # by its very last event
+            self.relay(tail)
+            self.stream_full(attempt)
+        elif meter.error is not None:
             self._settle(
                 Event.BROKE,
                 attempt.usage_so_far(),
@@ -307,6 +312,18 @@ class Call:
         self._settle(
             Event.BROKE, attempt.usage_so_far(), Outcome.UPSTREAM_BROKE, reason, lambda: self._end(event)
         )
+
+    def stream_full(self, attempt: Attempt) -> None:
+        """An upstream tells more than it was told to: stop it, and end the stream as one that its length ends."""
+        meter, usage = attempt.meter, self._stop_attempt()
+        assert meter is not None and self.most_output is not None
+        attempt.served_model = meter.model
+        if not attempt.bound:
+            attempt.begin_stream()
+        end = meter.capped(usage)
+        self._keep(end)
+        told = (f"ended at {self.most_output} tokens of output: its limit", attempt.told_dropped())
+        self._settle(Event.ENDED, usage, Outcome.OK, "; ".join(filter(None, told)), lambda: self._end(end))
 
     # --- the client
 

@@ -122,6 +122,19 @@ def stream_usage(
     return reported
 
 
+def held_to(most: int, usage: Usage, *, full: bool) -> Usage:
+    """Usage of a stream that may tell `most` tokens of output: no more, where they are counted here or it was ended here.
+
+    A delta that packs several tokens may pass the border, and nobody knows by how many.
+    """
+    if usage.completion <= most or (usage.provenance is Provenance.REPORTED and not full):
+        return usage
+    reasoning = min(usage.reasoning, most)
+    return msgspec.structs.replace(
+        usage, output=most - reasoning, reasoning=reasoning, provenance=Provenance.COUNTED
+    )
+
+
 def broken_usage(prompt_bytes: int, status: int, size: int) -> Usage:
     """Usage of a plain answer of which `size` bytes came before it broke off: only a 200 was generating."""
     return estimate_usage(prompt_bytes, size) if status == 200 and size else NO_USAGE

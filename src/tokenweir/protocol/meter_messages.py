@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from tokenweir.core.usage import Usage
 from tokenweir.protocol.answers import text_bytes
 from tokenweir.protocol.envelope import UNREADABLE, Envelope
 from tokenweir.protocol.messages import block_bytes
@@ -15,7 +16,8 @@ from tokenweir.protocol.plain_events import PlainEvents, delta_tokens
 from tokenweir.protocol.problems import Problem, messages_stream_error
 from tokenweir.protocol.sse import event_fields
 from tokenweir.protocol.stream_meter import UPSTREAM_ERROR, StreamMeter
-from tokenweir.protocol.usage_messages import MessagesUsage
+from tokenweir.protocol.usage import count
+from tokenweir.protocol.usage_messages import MessagesUsage, write_messages_usage
 
 #: The text of a delta inside its event: a JSON string that is not empty, below a name that bears tokens.
 _TEXT = re.compile(rb'"(?:text|thinking|partial_json)": ?"((?:[^"\\]|\\.)+)"')
@@ -40,6 +42,7 @@ class _Delta(msgspec.Struct):
 
 class _Event(msgspec.Struct):
     type: object = None
+    index: object = 0
     message: msgspec.Raw = _NULL
     delta: msgspec.Raw = _NULL
     content_block: msgspec.Raw = _NULL
@@ -52,6 +55,7 @@ _MESSAGE = msgspec.json.Decoder(_Message)
 _DELTA = msgspec.json.Decoder(_Delta)
 _ANY = msgspec.json.Decoder()
 _FAILURE = msgspec.json.Decoder(Envelope)
+_ENCODER = msgspec.json.Encoder()
 
 
 class MessagesStreamMeter(StreamMeter):
@@ -61,16 +65,27 @@ class MessagesStreamMeter(StreamMeter):
         self._plain = PlainEvents(_TEXT)
         super().__init__(self._plain.tokens)
         self._reports = MessagesUsage()
+        self._open: dict[int, None] = {}  # blocks that have begun and not stopped
 
     def broken(self, problem: Problem) -> bytes:
         """The event that ends a stream which broke."""
         return messages_stream_error(problem)
 
+    def capped(self, usage: Usage) -> bytes:
+        """The end of each block that is open, and of the message; a reason that was told stands."""
+        events: list[dict[str, object]] = [{"type": "content_block_stop", "index": i} for i in self._open]
+        if not self.finished:
+            delta = {"stop_reason": "max_tokens", "stop_sequence": None}
+            events.append({"type": "message_delta", "delta": delta, "usage": write_messages_usage(usage)})
+        events.append({"type": "message_stop"})
+        return b"".join(
+            [b"event: %b\ndata: %b\n\n" % (str(e["type"]).encode(), _ENCODER.encode(e)) for e in events]
+        )
+
     def _passes(self, event: bytes) -> bool:
         """Read an event; whether it goes on to the client now."""
         if not self._ended and (tokens := self._plain.tokens(event)):
-            self.counted += tokens
-            return True
+            return self._count(tokens)
         name, data = event_fields(event)
         if not self._ended and name == b"error":
             self.error = UPSTREAM_ERROR
@@ -95,7 +110,10 @@ class MessagesStreamMeter(StreamMeter):
             case "content_block_delta":
                 self._delta(_read_as(_DELTA, found.delta) or _Delta(), event)
             case "content_block_start":
-                self.counted += delta_tokens(block_bytes(_read_as(_ANY, found.content_block)))
+                if self._count(delta_tokens(block_bytes(_read_as(_ANY, found.content_block)))):
+                    self._open[count(found.index) or 0] = None
+            case "content_block_stop":
+                self._open.pop(count(found.index) or 0, None)
             case "message_delta":
                 delta = _read_as(_DELTA, found.delta) or _Delta()
                 self.finished = self.finished or bool(delta.stop_reason)
@@ -105,7 +123,7 @@ class MessagesStreamMeter(StreamMeter):
                 self._take(message.usage)
             case "message_stop":
                 self._ended = self.finished = True
-            case "ping" | "content_block_stop":
+            case "ping":
                 pass
             case _:
                 bare = _read_as(_FAILURE, data)
@@ -119,7 +137,7 @@ class MessagesStreamMeter(StreamMeter):
 
     def _delta(self, delta: _Delta, event: bytes) -> None:
         tokens = delta.tokens()
-        self.counted += tokens
+        self._count(tokens)
         if tokens:
             self._plain.learn(event, self.counted)
 

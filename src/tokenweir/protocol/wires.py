@@ -32,6 +32,7 @@ class Meter(Protocol):
     """Of a streamed answer: feed it the upstream's bytes, pass on what it returns, ask it at the end."""
 
     counted: int  # tokens of the output, where nobody reports them
+    full: bool  # more came than `bound` lets pass; nothing passes any more
     error: str | None
     finished: bool
     model: str
@@ -39,6 +40,10 @@ class Meter(Protocol):
     @property
     def usage(self) -> Usage | None:
         """As reported last."""
+        ...
+
+    def bound(self, most: int) -> None:
+        """Let nothing more pass, once `most` tokens of output have come: counted as where nobody reports them."""
         ...
 
     def feed(self, chunk: bytes) -> bytes:
@@ -55,6 +60,10 @@ class Meter(Protocol):
 
     def broken(self, problem: Problem) -> bytes:
         """What ends a stream that broke, in the client's dialect: never a silent end."""
+        ...
+
+    def capped(self, usage: Usage) -> bytes:
+        """What ends a stream that is `full`, in the client's dialect: in order, for its length, with this usage."""
         ...
 
 

@@ -17,6 +17,8 @@ from agents import AGENTS, Agent, Place
 from scripted_model import BROKEN, COMMANDS, LAST_WORDS, SHORT_WORDS, TEST, THOUGHT, USAGE, ScriptedModel
 from weir_process import Home, free_port
 
+from tokenweir.engines import local
+
 HERE = Path(__file__).resolve().parent
 INSTALLED = HERE.parents[2] / ".clients"
 PATIENCE_S = 120
@@ -24,6 +26,22 @@ CALL = ["functions.run_once:0", {"command": COMMANDS[0]}]
 INPUT = USAGE["prompt_tokens"]
 TALK = {"plain": SHORT_WORDS, "streamed": SHORT_WORDS, "usage": [INPUT, INPUT]}
 PARSED = {"verdict": "as it is", "score": 7}
+#: The rows of the page's table, and what is installed for each.
+PACKAGES = {
+    "Kimi Code": "@moonshot-ai/kimi-code",
+    "Claude Code": "@anthropic-ai/claude-code",
+    "Codex": "@openai/codex",
+    "Qwen Code": "@qwen-code/qwen-code",
+    "OpenCode": "opencode-ai",
+    "mini-swe-agent": "mini-swe-agent",
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "langchain-openai": "langchain-openai",
+    "langchain-anthropic": "langchain-anthropic",
+    "litellm": "litellm",
+    "pydantic-ai": "pydantic-ai-slim",
+    "openai-agents": "openai-agents",
+}
 #: What each program of sdk_programs.py must print.
 SDKS: dict[str, dict[str, object]] = {
     "openai_chat": {**TALK, "call": CALL, "after": LAST_WORDS, "parsed": PARSED},
@@ -128,6 +146,15 @@ def test_the_page_sets_each_agent_up_as_it_is_run_here(agent: Agent, tmp_path: P
         assert json.loads(block) == json.loads(written.read_text())
 
 
+def test_the_page_names_the_versions_that_are_run() -> None:
+    npm = json.loads((HERE / "package.json").read_text())["dependencies"]
+    pip = dict(line.split("==") for line in (HERE / "requirements.txt").read_text().split())
+    page = (HERE.parents[2] / "docs" / "protocols.md").read_text()
+    told = dict(re.findall(r"^\| `?([\w -]+?)`? \| (\d[\w.]*) \|", page, re.MULTILINE))
+    assert told == {name: (npm | pip)[package] for name, package in PACKAGES.items()}
+    assert {agent.name for agent in AGENTS} <= set(told)
+
+
 @pytest.mark.parametrize("name", SDKS)
 def test_an_sdk_gets_what_its_users_expect(name: str, door: Door, tmp_path: Path) -> None:
     python = installed("python")
@@ -137,6 +164,30 @@ def test_an_sdk_gets_what_its_users_expect(name: str, door: Door, tmp_path: Path
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout.splitlines()[-1]) == SDKS[name]
     assert door.usage(key["id"])["estimated_calls"] == 0
+
+
+@pytest.fixture(scope="module")
+def abacus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A gateway with nothing set, before the model that ships."""
+    if not local.installed():
+        pytest.skip("the local engine: the extra `local` is not installed")
+    home, port = Home(tmp_path_factory.mktemp("abacus")), free_port()
+    with home.up(port, "--port", str(port)):
+        yield Door(home, f"http://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("name", SDKS)
+def test_an_sdk_asks_the_local_engine(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    python = installed("python")
+    door = request.getfixturevalue("abacus")
+    key = door.key(name)
+    done = run(
+        [str(python), str(HERE / "sdk_sums.py"), name], {"BASE_URL": door.base, "KEY": key["key"]}, tmp_path
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == ["37 + 58 = 95"] * 2
+    usage = door.usage(key["id"])
+    assert (usage["calls"], usage["estimated_calls"]) == (2, 0)
 
 
 @pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.program)

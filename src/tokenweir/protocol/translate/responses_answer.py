@@ -210,6 +210,8 @@ def _write_output(head: Head, answer: Answer, request: Request) -> list[Object]:
             case ToolCall():
                 output.append(call_item(head, index, COMPLETED, block, request))
         content = None
+    if answer.finish is Finish.LENGTH and content is not None:  # as OpenAI says of what its length ends
+        output[-1]["status"] = INCOMPLETE
     return output
 
 

@@ -18,6 +18,7 @@ from tokenweir.protocol.translate.answer import (
     Event,
     Failed,
     Failure,
+    Finish,
     Finished,
     Growing,
     Opened,
@@ -158,8 +159,10 @@ class ResponsesStreamWriter:
 
     def _end(self) -> None:
         self._start(self._head)
-        self._close_all()
         finish = None if self._finished is None else self._finished.finish
+        if finish is Finish.LENGTH:
+            self._item_status = INCOMPLETE
+        self._close_all()
         response = self._response(COMPLETED) | ended(finish, self._usage)
         self._tell(f"response.{response['status']}", response=response)
         self._over = True
@@ -169,7 +172,7 @@ class ResponsesStreamWriter:
         self._item_status = INCOMPLETE
         told, number = len(self._out), self._number
         self._close_all()
-        del self._out[told:]  # clients run a call that is said to be done: what was cut off never is
+        del self._out[told:]  # what was cut off is never said to be done
         self._number = number
         response = self._response(COMPLETED) | ended(None, self._usage) | failed(failure)
         self._tell("response.failed", response=response)
@@ -358,6 +361,9 @@ class ResponsesStreamWriter:
 
     def _close_call(self, wire: _Wire, block: ToolCall) -> None:
         item = self._call(wire, block, self._item_status)
+        if self._item_status == INCOMPLETE:  # clients run a call that is said to be done
+            self._output[wire.output_index] = item
+            return
         if self._is_late(block):
             self._tell("response.output_item.added", output_index=wire.output_index, item=item)
         elif item["type"] == "custom_tool_call":

@@ -5,15 +5,17 @@ from collections.abc import Iterable
 import msgspec
 
 from tokenweir.core.usage import Usage
-from tokenweir.protocol.answers import stream_usage
+from tokenweir.protocol.answers import held_to, stream_usage
 from tokenweir.protocol.plain_events import delta_tokens
 from tokenweir.protocol.problems import Problem
+from tokenweir.protocol.stream_meter import UNBOUNDED
 from tokenweir.protocol.translate.answer import (
     Delta,
     Ended,
     Event,
     Failed,
     Failure,
+    Finish,
     Finished,
     Opened,
     Started,
@@ -81,10 +83,16 @@ class TranslatedStream:
         self._held: list[Event] = []
         self.usage: Usage | None = None
         self.counted = 0  # pieces that bore tokens
+        self.most = UNBOUNDED
+        self.full = False
         self.error: str | None = None
         self.finished = False
         self.model = ""
         self.unplaced: dict[str, None] = {}
+
+    def bound(self, most: int) -> None:
+        """Let nothing more pass, once `most` tokens of output have come."""
+        self.most = most
 
     def feed(self, chunk: bytes) -> bytes:
         """What may go to the client now."""
@@ -98,18 +106,26 @@ class TranslatedStream:
 
     def settled(self, prompt_bytes: int) -> Usage:
         """Usage of the stream, whole or cut off."""
-        failed = self.error is not None
-        return stream_usage(self.usage, self.counted, prompt_bytes, finished=self.finished, failed=failed)
+        failed, finished = self.error is not None, self.finished and not self.full
+        usage = stream_usage(self.usage, self.counted, prompt_bytes, finished=finished, failed=failed)
+        return held_to(self.most, usage, full=self.full)
 
     def broken(self, problem: Problem) -> bytes:
         """What ends a stream that broke, in the client's dialect: never a silent end."""
         self._held = []
         return self._writer.write([Failed(Failure(problem.message, problem.type, problem.status))])
 
+    def capped(self, usage: Usage) -> bytes:
+        """What ends a stream that is `full`: writers close what is open."""
+        self._held = []
+        return self._writer.write([Finished(Finish.LENGTH), Used(usage), Ended()])
+
     def _take(self, events: list[Event]) -> list[Event]:
         """Note what events tell; those that may go on now."""
         passed: list[Event] = []
         for event in events:
+            if self.full:
+                break
             if self._held:
                 self._held.append(event)
                 continue
@@ -119,7 +135,11 @@ class TranslatedStream:
                 case Started(model=model):
                     self.model = model[:200]
                 case Delta(text=text) | SummaryDelta(text=text) | Opened(block=ToolCall(name=text)):
-                    self.counted += delta_tokens(len(text.encode("utf-8", "surrogatepass")))
+                    tokens = delta_tokens(len(text.encode("utf-8", "surrogatepass")))
+                    if tokens and self.counted >= self.most:
+                        self.full = True
+                        break
+                    self.counted += tokens
                 case Used(usage=usage):
                     self.usage = usage
                 case Finished():
