@@ -71,17 +71,20 @@ class Door:
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     home = Home(tmp_path_factory.mktemp("door"))
     port = free_port()
-    with simulated() as upstream:
+    scripts = home.directory / "scripts.json"
+    scripts.write_text('{"short": {"malformed": "short_body"}}')
+    with simulated("--scripts", str(scripts)) as upstream:
         (home.directory / "weir.toml").write_text(
             f'[server]\nport = {port}\nworkers = 2\ncheckpoint_every_s = 0.01\n[ledger]\ndata = "data"\ndurability = "os"\n'
             '[local]\nenabled = false\n'
             f'[[upstream]]\nname = "cheap"\nkind = "openai"\nurl = "{upstream}"\n'
             f'[[upstream]]\nname = "dear"\nkind = "openai"\nurl = "{upstream}"\n'
-            '[[model]]\nname = "m"\naliases = ["other"]\ndeployments = ["cheap/ok", "cheap/hang-mid-stream"]\n'
+            '[[model]]\nname = "m"\naliases = ["other"]\ndeployments = ["cheap/ok", "cheap/hang-mid-stream", "cheap/short"]\n'
             'price = { input = 1.0, output = 1.0, currency = "CNY" }\n'
             '[[model]]\nname = "d"\ndeployments = ["dear/ok"]\n'
             'price = { input = 100.0, output = 100.0, currency = "CNY" }\n'
             '[[model]]\nname = "both"\ndeployments = ["cheap/ok", "dear/ok"]\n'
+            '[[model]]\nname = "broken"\ndeployments = ["cheap/short", "dear/ok"]\n'
             '[[model]]\nname = "held"\ndeployments = ["cheap/hang-mid-stream", "dear/ok"]\n'
         )  # fmt: skip
         with home.up(port):
@@ -184,6 +187,16 @@ def test_a_stream_gives_back_what_it_can_no_longer_need(door: Door) -> None:
 
     wait_for(fits, "room for a second call")
     connection.close()
+
+
+def test_the_attempts_of_a_call_share_what_was_set_aside_for_it(door: Door) -> None:
+    """The first host breaks off in the middle of its answer, which cost something: the second may tell less, or is not asked."""
+    roomy, tight = door.key(limits=("1 CNY",)), door.key(limits=("1 CNY",))
+    status, _, answer = door.ask(roomy, model="broken", max_tokens=500)
+    assert status == 200
+    status, _, answer = door.ask(tight, model="broken", max_tokens=16)
+    assert status == 502
+    assert "broke" in error_of(answer)["message"]
 
 
 def test_the_ledger_agrees(door: Door) -> None:

@@ -1,5 +1,6 @@
 """Whether and how a call can be served at all: which deployments it can be told to, and what is set aside for it."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from tokenweir.catalog.charges import dearest_charge
 from tokenweir.gateway.config import DeploymentConfig
 from tokenweir.gateway.plan import Plan, Served
+from tokenweir.ledger.budgets import Spent
 from tokenweir.ledger.known_terms import KnownTerms
 from tokenweir.ledger.messages import CostBound, OpenCall
 from tokenweir.ledger.terms import KeyRecord
@@ -98,6 +100,19 @@ def reservation(call: "Call", served: Served) -> OpenCall:
         input_tokens=input_tokens,
         output_tokens=asked * request.n,
     )
+
+
+def still_granted(asked: OpenCall, granted: int, used: Sequence[Spent]) -> int:
+    """Tokens of output that a further attempt may tell, so that all attempts stay within what was set aside for the call;
+    less than nothing where not even its input would.
+    """
+    most = granted - sum(what.tokens for what in used)
+    for bound in asked.bounds:
+        paid = sum(what.pico for what in used if what.currency == bound.currency)
+        if paid:
+            room = bound.output_pico * granted - paid
+            most = min(most, room // bound.output_pico if bound.output_pico else -1)
+    return most
 
 
 def _dearest(terms: KnownTerms, key: KeyRecord, served: Served, at_us: int) -> tuple[Rates, bool]:

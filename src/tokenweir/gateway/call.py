@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING
 
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import NOTHING_USED, Usage
-from tokenweir.gateway.admission import reach, reservation
+from tokenweir.gateway.admission import reach, reservation, still_granted
 from tokenweir.gateway.answering import AnsweringConnection
 from tokenweir.gateway.attempt import OUTCOME_OF_FAULT, Attempt
 from tokenweir.gateway.outgoing import outgoing
 from tokenweir.gateway.refusal import refusal
 from tokenweir.gateway.request import Request
-from tokenweir.gateway.settlement import checkpoint_of, close_of, count
+from tokenweir.gateway.settlement import checkpoint_of, close_of, count, paid
 from tokenweir.gateway.upstream_connection import Fault
 from tokenweir.gateway.upstream_problems import problem_of_fault, problem_of_status
+from tokenweir.ledger.budgets import Spent
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.known_terms import allows_dialect, allows_model
 from tokenweir.ledger.messages import OpenCall, OpenResult
+from tokenweir.ledger.room import LEAST_OUTPUT
 from tokenweir.ledger.terms import KeyRecord
 from tokenweir.protocol import problems
 from tokenweir.protocol.answers import prompt_text_bytes
@@ -70,6 +72,9 @@ class Call:
         self.granted_output = 0  # tokens of output that it granted, over all choices
         self._granted: int | None = None  # for each choice, where it has to be said upstream
         self.most_output: int | None = None  # what a stream may tell of it: the same, where a limit holds
+        self._used: list[Spent] | None = (
+            None  # by attempts so far, where a limit holds: they share what was set aside
+        )
         self._order: list[str] = []
         self._attempt: Attempt | None = None
         self._attempts = 0
@@ -148,18 +153,24 @@ class Call:
         else:
             self.state = move(self.state, Event.OPENED)
             self.granted_output = result.output_tokens
-            if self.wire.clamps and result.limited:
-                self.most_output = result.output_tokens
-                each = result.output_tokens // self.request.n
-                if each != self.request.max_output:
-                    self._granted = each
-                    self.lines += b"x-weir-max-output: %d\r\n" % each
+            if result.limited:
+                self._used = []
+                self._bound(result.output_tokens)
+                if self._granted is not None:
+                    self.lines += b"x-weir-max-output: %d\r\n" % self._granted
             if self.client is None:
                 self._cancel()
             elif self._interrupted:
                 self.interrupt()
             else:
                 self._try_next()
+
+    def _bound(self, output_tokens: int) -> None:
+        """The answer has at most that many tokens, over all choices; the upstream is told where it was asked for others."""
+        if self.wire.clamps:
+            self.most_output = output_tokens
+            each = output_tokens // self.request.n
+            self._granted = each if each != self.request.max_output else None
 
     def _refuse(self, problem: Problem) -> None:
         self.state = move(self.state, Event.REFUSED)
@@ -222,12 +233,23 @@ class Call:
     def _give_up_or_go_on(
         self, attempt: Attempt, usage: Usage, outcome: Outcome, reason: str, last: Callable[[], None]
     ) -> None:
-        if self._order:
+        if self._order and self._has_room_after(attempt, usage):
             self.state = move(self.state, Event.ATTEMPT_FAILED)
             self._close_attempt(attempt, usage, outcome, reason, final=False)
             self._try_next()
         else:
             self._settle(Event.EXHAUSTED, usage, outcome, reason, last)
+
+    def _has_room_after(self, attempt: Attempt, usage: Usage) -> bool:
+        """Whether a further attempt fits into what was set aside, beside what this one has used; its answer may be shorter."""
+        if self._used is None or self.reserved is None or not usage.total:
+            return True
+        self._used.append(paid(self, attempt, usage))
+        left = still_granted(self.reserved, self.granted_output, self._used)
+        if left < min(LEAST_OUTPUT, self.granted_output):
+            return False
+        self._bound(left)
+        return True
 
     # --- the answer
 

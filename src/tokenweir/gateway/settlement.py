@@ -10,6 +10,7 @@ from tokenweir.catalog.pricing import cost, dearest, price_call, price_id
 from tokenweir.core.usage import Provenance, Usage
 from tokenweir.gateway.attempt import Attempt
 from tokenweir.gateway.metrics import Counters
+from tokenweir.ledger.budgets import Spent
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.link import SocketLedgerLink
 from tokenweir.ledger.messages import NO_CHARGE, Charge, Checkpoint, CloseAttempt
@@ -85,6 +86,14 @@ def priced(call: "Call", attempt: Attempt, usage: Usage) -> Priced:
     return Priced(charge=charge) if applied is None else Priced(*_amount(link, applied, usage), charge)
 
 
+def paid(call: "Call", attempt: Attempt, usage: Usage) -> Spent:
+    """What an attempt used, and what the account pays for it."""
+    found = priced(call, attempt, usage)
+    if found.charge.price:
+        return Spent(usage.total, found.charge.pico or 0, found.charge.currency)
+    return Spent(usage.total, found.cost_pico or 0, found.currency)
+
+
 def _amount(link: SocketLedgerLink, applied: AppliedPrice, usage: Usage) -> tuple[str, int | None, str]:
     """Id of the applied price, pico, currency."""
     pico = None if usage.provenance is Provenance.UNKNOWN else cost(applied, usage)
@@ -93,9 +102,10 @@ def _amount(link: SocketLedgerLink, applied: AppliedPrice, usage: Usage) -> tupl
 
 def still_reserved(call: "Call", attempt: Attempt, usage: Usage) -> dict[str, int]:
     """The dearest that a stream can still become, by unit, now that its deployment is known."""
-    granted, reserved = call.granted_output, call.reserved
+    reserved = call.reserved
     if reserved is None:
         return {}
+    granted = call.granted_output if call.most_output is None else call.most_output
     reported = usage.provenance is Provenance.REPORTED and usage.prompt > 0
     prompt = usage.prompt if reported else reserved.input_tokens
     still = {bound.currency: 0 for bound in reserved.bounds} | {"tokens": prompt + granted}
