@@ -18,21 +18,23 @@ import msgspec
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import LedgerBusyError, LedgerError, WireError
 from tokenweir.ledger.frames import FrameReader, frame, socket_address
-from tokenweir.ledger.journal import Durable, Journal
+from tokenweir.ledger.journal import Journal
 from tokenweir.ledger.messages import (
     Changed,
     ChangeRefused,
+    Checkpoint,
     CloseAttempt,
     Committed,
     Counters,
     CountersResult,
+    DefinePrice,
     Hello,
     Known,
     MakeChanges,
     OpenCall,
     OpenResult,
     Operation,
-    ReadCounters,
+    Reprice,
     Snapshot,
     Unavailable,
 )
@@ -50,6 +52,10 @@ RETRY_S = 0.5
 TOLD_WITHIN_S = 1.0
 #: How often the size of the write-ahead log is looked at.
 FOLD_EVERY_S = 10.0
+
+
+OfCalls = OpenCall | CloseAttempt | Checkpoint | DefinePrice | Reprice
+_OF_CALLS = (OpenCall, CloseAttempt, Checkpoint, DefinePrice, Reprice)
 
 
 def take_lock(data_dir: Path) -> int:
@@ -139,7 +145,11 @@ class Writer:
 
     def take(self, connection: Connection, operation: Operation) -> None:
         """One operation of one connection."""
-        if isinstance(operation, Hello):
+        if isinstance(operation, _OF_CALLS):
+            self._apply(connection, operation)
+        elif isinstance(operation, MakeChanges):
+            self._change(connection, operation)
+        elif isinstance(operation, Hello):
             connection.calls.update(operation.open_calls)
             connection.is_worker = True
             connection.send(Snapshot(self.journal.state.terms))
@@ -147,10 +157,8 @@ class Writer:
             self._heard(connection, operation.number)
         elif isinstance(operation, Counters):
             connection.counters = operation.values
-        elif isinstance(operation, ReadCounters):
-            connection.send(CountersResult(operation.seq, self._summed()))
         else:
-            self._apply(connection, operation)
+            connection.send(CountersResult(operation.seq, self._summed()))
 
     def lost(self, connection: Connection) -> None:
         """A connection is gone. Its calls wait a little for their worker to come back."""
@@ -213,25 +221,32 @@ class Writer:
             changer.changed = False
             changer.send(Committed(changer.last_seq))
 
-    def _apply(self, connection: Connection, operation: Durable) -> None:
-        if isinstance(operation, MakeChanges):
-            self.flush()  # what came before is decided by the terms before
-            if self._is_failing:
-                connection.send(ChangeRefused(operation.seq, "the ledger cannot be written now; see its log"))
-                return
+    def _apply(self, connection: Connection, operation: OfCalls) -> None:
         result = self.journal.apply(operation)
-        if isinstance(result, str) and result:
-            connection.send(ChangeRefused(operation.seq, result))
-            return
-        connection.last_seq = operation.seq
-        connection.changed |= isinstance(operation, MakeChanges) and bool(operation.changes)
-        self._touched[connection] = None
         if isinstance(result, OpenResult):
             connection.results.append(result)
             if not result.refused and isinstance(operation, OpenCall):
                 connection.calls.add(operation.call)
         elif isinstance(operation, CloseAttempt) and operation.final:
             connection.calls.discard(operation.call)
+        self._answer_later(connection, operation.seq)
+
+    def _change(self, connection: Connection, operation: MakeChanges) -> None:
+        self.flush()  # what came before is decided by the terms before
+        refused = (
+            "the ledger cannot be written now; see its log"
+            if self._is_failing
+            else self.journal.apply(operation)
+        )
+        if isinstance(refused, str) and refused:
+            connection.send(ChangeRefused(operation.seq, refused))
+            return
+        connection.changed |= bool(operation.changes)
+        self._answer_later(connection, operation.seq)
+
+    def _answer_later(self, connection: Connection, seq: int) -> None:
+        connection.last_seq = seq
+        self._touched[connection] = None
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self.flush)
