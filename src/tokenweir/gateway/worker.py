@@ -21,6 +21,7 @@ from tokenweir.gateway.inbound import ClientConnection
 from tokenweir.gateway.kept_responses import KeptResponses
 from tokenweir.gateway.metrics import Counters
 from tokenweir.gateway.pages import PAGES, page_of
+from tokenweir.gateway.passing import Passing, control_process, passed
 from tokenweir.gateway.plan import Plan
 from tokenweir.gateway.request import Request
 from tokenweir.gateway.response_keeper import ResponseKeeper
@@ -55,6 +56,7 @@ class Worker:
         self.link = SocketLedgerLink(
             self.loop, data_dir, worker, lambda: tuple(self.calls), durability=durability
         )
+        self.control = control_process(data_dir, self.loop, TICKS_PER_S)
         self.connections: set[ClientConnection] = set()
         self.calls: dict[bytes, Call] = {}
         self.cooling: dict[str, int] = {}  # deployment -> steady µs until which it is tried last
@@ -109,6 +111,11 @@ class Worker:
         if request.method == "OPTIONS":
             return None
         path, secret = request.path, request.secret
+        row = passed(path)
+        if row is not None:
+            request.max_body_bytes = min(request.max_body_bytes, row.max_body_bytes)
+            longer = int(request.headers.get(b"content-length", b"0")) > request.max_body_bytes
+            return problems.body_too_large(request.max_body_bytes) if longer else None
         if not (path in _OPEN_PATHS or (path == b"/metrics" and not self.plan.config.metrics_need_key)):
             if secret:
                 digest = hashlib.sha256(secret).digest()
@@ -134,6 +141,10 @@ class Worker:
                 204, b"allow: GET, HEAD, POST, DELETE, OPTIONS\r\n" + self.lines(request) + allowed, b""
             )
             return None
+        if passed(request.path) is not None:
+            passing = Passing(self, client, request)
+            passing.begin()
+            return passing
         if request.path in BY_PATH and request.key is not None:
             call = Call(self, client, request, request.key)
             call.begin()
@@ -155,7 +166,7 @@ class Worker:
             self.link.push_counters(self.counters.values(len(self.calls), len(self.connections)))
         for connection in tuple(self.connections):
             connection.tick()
-        for upstream in tuple(self._upstreams.values()):
+        for upstream in (*self._upstreams.values(), self.control):
             upstream.tick()
         for call in tuple(self.calls.values()):
             call.tick()

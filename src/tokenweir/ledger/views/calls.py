@@ -1,7 +1,7 @@
 """Calls as they ended, and one call with the arithmetic of its cost."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -87,20 +87,27 @@ def calls(
     *,
     limit: int = 50,
     before_seq: int | None = None,
+    accounts: Iterable[str] | None = None,
     key: str = "",
+    run: str = "",
     model: str = "",
+    outcome: str = "",
     since_us: int | None = None,
+    until_us: int | None = None,
 ) -> list[CallRow]:
-    """Ended and refused calls, newest first; the next page is before the last row's `seq`."""
-    conditions: list[tuple[str, str | int]] = []
-    if before_seq is not None:
-        conditions.append(("seq < ?", before_seq))
-    if key:
-        conditions.append(("key = ?", key))
-    if model:
-        conditions.append(("model = ?", model))
-    if since_us is not None:
-        conditions.append(("at_us >= ?", since_us))
+    """Ended and refused calls, newest first; the next page is before the last row's `seq`. `accounts`: only theirs."""
+    named = None if accounts is None else msgspec.json.encode(sorted(accounts)).decode()
+    asked: tuple[tuple[str, str | int | None], ...] = (
+        ("seq < ?", before_seq),
+        ("account IN (SELECT value FROM json_each(?))", named),
+        ("key = ?", key or None),
+        ("run = ?", run or None),
+        ("model = ?", model or None),
+        ("outcome = ?", outcome or None),
+        ("at_us >= ?", since_us),
+        ("at_us < ?", until_us),
+    )
+    conditions = [(text, value) for text, value in asked if value is not None]
     where = " AND ".join([_FIRST_END, *(text for text, _ in conditions)])
     query = f"SELECT {COLUMNS} FROM entries WHERE {where} ORDER BY seq DESC LIMIT ?"
     values = [*(value for _, value in conditions), min(limit, MAX_PAGE)]
