@@ -1,12 +1,11 @@
 """Accounts: the tree of who pays."""
 
-from datetime import datetime
 from typing import Literal
 
 import msgspec
 
 from tokenweir.admin.desk import Asked
-from tokenweir.admin.forms import Body, Name, Page, PageQuery, Words, moment, moment_or_none, page_of
+from tokenweir.admin.forms import Body, Moment, Name, Page, PageQuery, Words, moment, moment_or_none, page_of
 from tokenweir.admin.problems import Problem, not_found, problem
 from tokenweir.ledger.terms import AccountRecord, SetAccount, Terms
 
@@ -21,8 +20,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     days_in: str  # the time zone that its days and months are in
     beyond_credit: str  # "refuse" or "bill": what happens to calls once credit or allowance is used up
     live_keys: int
-    created: datetime | None
-    closed: datetime | None
+    created: Moment | None
+    closed: Moment | None
 
 
 class AccountBody(Body, frozen=True, kw_only=True):

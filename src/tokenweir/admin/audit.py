@@ -1,7 +1,6 @@
 """The audit: who changed what, and when. Every change of terms is in it, whoever made it, and none is ever removed."""
 
 from collections.abc import Callable
-from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any
 
@@ -36,7 +35,7 @@ from tokenweir.ledger.store import read_changes
 class ChangedAccount(AccountBody, frozen=True, kw_only=True):
     """An account as a change left it."""
 
-    closed: datetime | None
+    closed: Moment | None
 
 
 class ChangedLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +63,7 @@ class AddedCredit(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     amount: str
     currency: str
-    expires: datetime | None
+    expires: Moment | None
     note: str
 
 
@@ -72,7 +71,7 @@ class RemovedCharge(msgspec.Struct, frozen=True, kw_only=True):
     """Which rule was taken away."""
 
     model: str
-    valid_from: datetime
+    valid_from: Moment
 
 
 class Correction(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +86,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change: who made it and when, of what kind, on what. What it left behind stands in the one member that fits."""
 
     seq: int
-    at: datetime
+    at: Moment
     actor: str  # a key's id, or "command line"
     actor_name: str  # that key's name
     kind: str  # account, key, revoke, limit, no_limit, credit, end_credit, plan, charge, no_charge, rate, …

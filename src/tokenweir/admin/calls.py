@@ -1,6 +1,5 @@
 """Calls as they ended, and one of them with the arithmetic of what it cost and is charged."""
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -32,7 +31,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """A call that ended or was refused. Tokens and money are of all its attempts; money is exact decimals by currency."""
 
     id: str
-    at: datetime  # when it was opened or refused
+    at: Moment  # when it was opened or refused
     account: str
     key: str
     run: str
@@ -78,7 +77,7 @@ class EntryOfCall(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of the ledger. No cost: unpriced, or nothing to price. No charge: the cost is what is paid."""
 
     seq: int
-    at: datetime
+    at: Moment
     kind: str
     upstream: str
     deployment: str

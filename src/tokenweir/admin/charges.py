@@ -1,6 +1,5 @@
 """Charges: the price book. What customers are charged for models, by a price of its own or a mark-up on the cost."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -74,7 +73,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
 
     account: str  # it and those below it; empty: everybody
     model: str
-    valid_from: datetime
+    valid_from: Moment
     price: Price | None
     markup_bp: int
 

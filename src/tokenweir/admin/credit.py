@@ -1,6 +1,5 @@
 """Credit: what was paid in advance, what is left of it, and plans with what they include."""
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -39,7 +38,7 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
     amount: str
     drawn: str
     left: str
-    renews: datetime
+    renews: Moment
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +65,8 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     drawn: str
     left: str
-    added: datetime
-    expires: datetime | None
+    added: Moment
+    expires: Moment | None
     expired: bool
     note: str
 
@@ -93,7 +92,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     allowance_unit: str  # the plan's currency or "tokens"; empty: nothing is included
     allowance: str
     overage_bp: int  # on top of the charge beyond the allowance, in basis points
-    starts: datetime  # the month that holds this moment is the first
+    starts: Moment  # the month that holds this moment is the first
 
 
 class PlanBody(Body, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ _PLAIN = r"^(?![\s\S]*[\x00-\x1f\x7f-\x9f])"
 DEFAULT_PAGE = 100
 MOST_ON_A_PAGE = 1_000
 
-Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with its zone")]
+Moment = Annotated[datetime, Meta(tz=True)]
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=_PLAIN)]
 Words = Annotated[str, Meta(max_length=200, pattern=_PLAIN)]
 Amount = Annotated[

@@ -1,11 +1,9 @@
 """How the control process and the ledger that it reads are."""
 
-from datetime import datetime
-
 import msgspec
 
 from tokenweir.admin.desk import Asked
-from tokenweir.admin.forms import moment
+from tokenweir.admin.forms import Moment, moment
 from tokenweir.ledger.views import last_seq
 
 
@@ -14,7 +12,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
     status: str
     version: str
-    started: datetime  # the control process
+    started: Moment  # the control process
     entries: int
     changes: int
 

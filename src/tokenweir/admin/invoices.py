@@ -1,11 +1,9 @@
 """Invoices that were issued. Issuing them is `weir invoice`'s: whatever issues one makes the change `IssueInvoice`."""
 
-from datetime import datetime
-
 import msgspec
 
 from tokenweir.admin.desk import Asked
-from tokenweir.admin.forms import Name, Page, PageQuery, moment, money_texts, page_of
+from tokenweir.admin.forms import Moment, Name, Page, PageQuery, moment, money_texts, page_of
 from tokenweir.admin.problems import Problem, not_found
 from tokenweir.ledger import terms as t
 
@@ -16,7 +14,7 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     account: str
     month: str  # 2026-11, in the account's time zone
-    ends: datetime  # what was used later is not on it
+    ends: Moment  # what was used later is not on it
     upto_seq: int
     totals: dict[str, str]  # exact decimals by currency
 

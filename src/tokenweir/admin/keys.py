@@ -1,6 +1,5 @@
 """Keys: made, changed, rotated, revoked. A secret is told once, in the answer that made it."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -46,10 +45,10 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     dialects: tuple[str, ...]  # and in these; empty: in all
     run: str
     limits: tuple[str, ...]  # on the key itself; /limits tells what is left of them
-    created: datetime
-    expires: datetime | None
-    revoked: datetime | None
-    old_secret_until: datetime | None  # after a rotation: until then the secret before is good too
+    created: Moment
+    expires: Moment | None
+    revoked: Moment | None
+    old_secret_until: Moment | None  # after a rotation: until then the secret before is good too
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,5 @@
 """Limits: as they stand, with what is used of them now."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,6 +9,7 @@ from tokenweir.admin.desk import Asked
 from tokenweir.admin.forms import (
     Amount,
     Body,
+    Moment,
     Name,
     Page,
     PageQuery,
@@ -43,7 +43,7 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     spent: str
     reserved: str  # by calls under way
     left: str
-    renews: datetime | None  # null: never
+    renews: Moment | None  # null: never
     days_in: str  # the time zone of its days and months
     text: str  # as people write it
 

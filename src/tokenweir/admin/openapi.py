@@ -1,5 +1,8 @@
 """The OpenAPI 3.1 document, made of the table of operations and the forms that they take and give."""
 
+import inspect
+import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +15,8 @@ from tokenweir.protocol.problems import Details
 
 # A document of JSON has no shape of its own that a type could tell.
 Json = dict[str, Any]
+#: A member and what the comment behind it says: what readers of the source are told, users of the API are told too.
+_COMMENTED = re.compile(r"^    (\w+):[^#\n]*#(?!:)\s*(\S.*)$", re.MULTILINE)
 _TEMPLATE = "#/components/schemas/{name}"
 _DESCRIPTION = """\
 Money is exact decimal strings, with the currency beside them. Times are RFC 3339. Lists come in pages: `next` of one is \
@@ -24,11 +29,12 @@ def document(operations: Sequence[Operation], prefix: str, version: str) -> Json
     named = sorted((form for form in forms if form is not msgspec.Raw), key=str)
     schemas, components = msgspec.json.schema_components([*named, Details], ref_template=_TEMPLATE)
     schema_of = dict(zip([*named, Details], schemas, strict=True))
+    _describe(components, operations)
     paths: Json = {}
     for row in operations:
         paths.setdefault(prefix + row.path, {})[row.method.lower()] = _operation(row, schema_of, components)
     queries = {_name(schema_of[row.query]) for row in operations if row.query is not None}
-    return {
+    told = {
         "openapi": "3.1.0",
         "info": {"title": "Tokenweir's admin API", "version": version, "description": _DESCRIPTION},
         "security": [{"key": []}],
@@ -41,6 +47,23 @@ def document(operations: Sequence[Operation], prefix: str, version: str) -> Json
             "responses": {"Problem": _problem(schema_of[Details])},
         },
     }
+    plain: Json = msgspec.json.decode(msgspec.json.encode(told))  # defaults are tuples and moments in Python
+    return plain
+
+
+def _describe(components: Json, operations: Sequence[Operation]) -> None:
+    """Give members the descriptions that stand beside them in the source."""
+    modules = [sys.modules[row.handle.__module__] for row in operations]
+    structs = {
+        struct.__name__: struct
+        for module in modules
+        for struct in vars(module).values()
+        if inspect.isclass(struct) and issubclass(struct, msgspec.Struct)
+    }
+    for name in components.keys() & structs.keys():
+        for member, text in _COMMENTED.findall(inspect.getsource(structs[name])):
+            schema = components[name]["properties"][member]
+            schema["description"] = "; ".join(filter(None, (text, schema.get("description"))))
 
 
 def _operation(row: Operation, schema_of: dict[Any, Json], components: Json) -> Json:

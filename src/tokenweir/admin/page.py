@@ -108,10 +108,12 @@ def _words(form: type) -> str:
 
 
 def _form(name: str, schema: Json) -> str:
+    if "enum" in schema:
+        return f"### {_title(name)}\n\n{_type(schema)}\n"
     required = schema.get("required", [])
     lines = [f"### {_title(name)}\n", f"{' '.join(str(schema.get('description', '')).split())}\n"]
     lines += [
-        f"- `{member}{'' if member in required else '?'}`: {_type(kind)}"
+        f"- `{member}{'' if member in required else '?'}`: {_described(kind)}"
         for member, kind in schema["properties"].items()
     ]
     return "\n".join([*lines, ""])
@@ -137,15 +139,28 @@ def _type(schema: Json) -> str:
         return f"list of {_type(inner)}"
     if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
         return f"{{text: {_type(schema['additionalProperties'])}}}"
-    words = {"string": "text", "integer": "whole number", "boolean": "`true` \\| `false`", "null": "null"}
-    said = str(schema.get("format") or words.get(kind, kind))
+    words = {
+        "date-time": "moment",
+        "date": "day",
+        "string": "text",
+        "integer": "whole number",
+        "boolean": "`true` \\| `false`",
+        "null": "null",
+    }
+    kind = str(schema.get("format", kind))
+    said = words.get(kind, kind)
     bounds = [
         f"{word} {schema[name]}"
         for name, word in (("minimum", "from"), ("maximum", "to"))
         if name in schema and abs(int(schema[name])) < 2**60
     ]
-    more = [*bounds, *([str(schema["description"])] if "description" in schema else [])]
+    more = [*bounds, *filter(None, [schema.get("description")])]
     return f"{said} ({', '.join(more)})" if more else said
+
+
+def _described(schema: Json) -> str:
+    kind, text = _type({**schema, "description": ""}), schema.get("description")
+    return f"{kind}; {text}" if text else kind
 
 
 def _title(name: str) -> str:

@@ -1,6 +1,6 @@
 """Exchange rates, and what upstreams cost however much they are used."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
@@ -58,8 +58,8 @@ class StandingCost(msgspec.Struct, frozen=True, kw_only=True):
     per: str  # "month" or "hour"
     units: int  # GPUs, seats
     spread_by: str  # "tokens" or "time"
-    starts: datetime
-    ends: datetime | None
+    starts: Moment
+    ends: Moment | None
     note: str
 
 

@@ -1,6 +1,5 @@
 """Usage: sums by group, of what who asks may see."""
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -50,8 +49,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Rows by group. Bounds are whole UTC hours; null: none."""
 
     rows: tuple[UsageSum, ...]
-    since: datetime | None
-    until: datetime | None
+    since: Moment | None
+    until: Moment | None
 
 
 class UsageQuery(Query, frozen=True, kw_only=True):
