@@ -38,13 +38,12 @@ class Admin:
     def items(self, path: str, **query: object) -> list[Any]:
         """Everything on every page of a list."""
         found: list[Any] = []
-        after: object = None
         while True:
-            page = self.good("GET", path, **query, **({} if after is None else {"after": after}))
+            page = self.good("GET", path, **query)
             found += page["items"]
-            after = page["next"]
-            if after is None:
+            if page["next"] is None:
                 return found
+            query["after"] = page["next"]
 
     def key(self, name: str, **fields: object) -> tuple[str, "Admin"]:
         """The id of a new key, and a client that asks with it."""

@@ -41,6 +41,8 @@ MAX_CONNECTIONS = 32
 WHOLE_BYTES = 256 * 1024
 #: What a HEAD is answered from is read for its length alone.
 MAX_HEAD_BYTES = 32 * 1024 * 1024
+#: Methods that change nothing: what breaks is asked once more.
+_SAFE = frozenset({"GET", "HEAD"})
 _LONGEST_PATH = 107  # of an AF_UNIX address on Linux
 #: Of an answer, what belongs to the hop or is the worker's to say.
 _OWN = frozenset(
@@ -96,6 +98,7 @@ class Passing:
         self._lines = worker.lines(request)
         self._upstream = worker.control
         self._connection: UpstreamConnection | None = None
+        self._may_ask_again = request.method in _SAFE
         self._status = 0  # of the answer, once it has begun
         self._answer_lines = b""
         self._streams = False
@@ -168,6 +171,10 @@ class Passing:
             return
         if self._streams:
             self._client.cut()  # a stream that broke must not look whole
+        elif fault is Fault.BROKE and self._may_ask_again:  # it was killed, and comes back
+            self._may_ask_again, self._size = False, 0
+            self._parts.clear()
+            self._upstream.acquire(self)
         else:
             self._client.refuse(_problem(fault) if sent else control_away(), self._lines)
 
