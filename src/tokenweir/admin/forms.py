@@ -38,6 +38,8 @@ Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$", max_length=3, description=
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
+_FIRST_US = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _US
+_LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _US
 
 T = TypeVar("T")
 
@@ -82,8 +84,8 @@ def page_of(items: Iterable[T], name: Callable[[T], str], query: PageQuery) -> P
 
 
 def moment(at_us: int) -> datetime:
-    """To the microsecond: what is known by its moment can be named by it."""
-    return _EPOCH + at_us * _US
+    """To the microsecond: what is known by its moment can be named by it. The years 1 to 9999 are all there are."""
+    return _EPOCH + min(max(at_us, _FIRST_US), _LAST_US) * _US
 
 
 def moment_or_none(at_us: int | None) -> datetime | None:
