@@ -160,6 +160,7 @@ def test_the_audit_says_who_changed_what(door: Door, owner: Admin) -> None:
     assert told[0]["account"]["time_zone"] == "Asia/Shanghai"
     assert told[1]["limit"]["text"] == "5 CNY/day soft"
     assert told[2]["key"]["account"] == "audited"
+    assert told[1]["what"] == "limit 5 CNY/day soft of qwen* on account/audited"
     assert [entry["at"] for entry in told] == sorted(entry["at"] for entry in told)
     assert [e["seq"] for e in owner.items("/audit", subject=f"key/{made}")] == [
         told[2]["seq"],

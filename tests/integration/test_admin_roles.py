@@ -206,7 +206,10 @@ def test_the_cost_of_what_is_charged_otherwise_is_not_the_customers_to_know(hous
         assert (line["token_class"], line["tokens"], line["per_million"]) == ("input", 3, rate)
     usage = customer.good("GET", "/usage", by="model")["rows"][0]
     assert usage["charge"] == {"CNY": "0.000088"}
-    assert usage["cost"] == {}
+    assert (usage["cost"], usage["margin"]) == ({}, {})
+    (whole,) = house.owner.good("GET", "/usage", by="model", account="other")["rows"]
+    assert whole["margin"] == {"CNY": "0.000044"}
+    assert theirs["entries"][-1]["charge"]["price"] == ""
 
 
 def test_a_members_new_key_stays_within_its_own(house: House) -> None:

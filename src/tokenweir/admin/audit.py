@@ -30,6 +30,7 @@ from tokenweir.core.money import format_pico
 from tokenweir.ledger import terms as t
 from tokenweir.ledger.limit_text import format_limit
 from tokenweir.ledger.store import read_changes
+from tokenweir.ledger.views.audit import in_words
 
 
 class ChangedAccount(AccountBody, frozen=True, kw_only=True):
@@ -91,6 +92,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     actor_name: str  # that key's name
     kind: str  # account, key, revoke, limit, no_limit, credit, end_credit, plan, charge, no_charge, rate, …
     subject: str  # such as account/ID or key/ID
+    what: str  # the change in words
     after_seq: int  # it was decided after this entry of the ledger
     account: ChangedAccount | None = None
     key: Key | None = None
@@ -157,6 +159,7 @@ def _told(asked: Asked, audited: t.Audited) -> AuditEntry:
         actor_name="" if actor is None else actor.name,
         kind=kind_of(change),
         subject=subject_of(change),
+        what=in_words(change),
         after_seq=audited.after_seq,
         **({} if show is None else show(change, audited.at_us)),
     )

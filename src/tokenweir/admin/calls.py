@@ -74,7 +74,10 @@ class Sum(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntryOfCall(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of the ledger. No cost: unpriced, or nothing to price. No charge: the cost is what is paid."""
+    """An entry of the ledger. No cost: unpriced, or nothing to price. No charge: the cost is what is paid.
+
+    Who has the role member is told what is charged, and neither the cost of that nor what it was reckoned from.
+    """
 
     seq: int
     at: Moment
@@ -88,6 +91,8 @@ class EntryOfCall(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str | None
     status: int
     reason: str
+    covered_tokens: int  # of them, by an allowance
+    correction: str  # why the entry stands in the place of another
 
 
 class CallInFull(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,7 +152,7 @@ def get_call(asked: Asked, id: str) -> CallInFull | Problem:
     return CallInFull(
         id=uuid_text(detail.entries[0].entry.call),
         call=None if detail.row is None else told_call(detail.row, tells_cost=tells_cost),
-        entries=tuple(_entry(item, tells_cost) for item in detail.entries),
+        entries=tuple(_entry(item, detail.corrections, tells_cost) for item in detail.entries),
     )
 
 
@@ -179,9 +184,10 @@ def told_call(row: CallRow, *, tells_cost: bool) -> Call:
     )
 
 
-def _entry(item: PricedEntry, tells_cost: bool) -> EntryOfCall:
+def _entry(item: PricedEntry, corrections: dict[str, str], tells_cost: bool) -> EntryOfCall:
     entry: Entry = item.entry
-    charge = _sum(entry.charge_pico, entry.charge_currency, item.charge, item.charges)
+    charge_price = item.charge if tells_cost else None  # a mark-up names the cost's price, and itself
+    charge = _sum(entry.charge_pico, entry.charge_currency, charge_price, item.charges)
     shows_cost = tells_cost or not entry.charge_price
     return EntryOfCall(
         seq=item.seq,
@@ -196,6 +202,8 @@ def _entry(item: PricedEntry, tells_cost: bool) -> EntryOfCall:
         outcome=None if entry.outcome is None else entry.outcome.value,
         status=entry.status,
         reason=entry.reason,
+        covered_tokens=entry.covered_tokens,
+        correction=corrections.get(entry.reason, ""),
     )
 
 

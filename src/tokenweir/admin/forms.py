@@ -94,8 +94,8 @@ def moment_or_none(at_us: int | None) -> datetime | None:
 
 
 def micros(at: datetime) -> int:
-    """Microseconds since 1970-01-01 UTC."""
-    return (at - _EPOCH) // _US
+    """Microseconds since 1970-01-01 UTC; what its zone puts outside of the years 1 to 9999 is at their ends."""
+    return min(max((at - _EPOCH) // _US, _FIRST_US), _LAST_US)
 
 
 def micros_or_none(at: datetime | None) -> int | None:

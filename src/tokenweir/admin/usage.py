@@ -27,7 +27,8 @@ class UsageSum(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over one group. Money is exact decimals by currency.
 
     `charge` is what accounts are charged by prices of their own; `uncharged_calls` have none, and are paid at their cost.
-    Who has the role member is not told the cost of what is charged otherwise.
+    `margin` is what these charges are above the cost of the calls they are for. Who has the role member is told neither
+    that nor the cost of what is charged otherwise.
     """
 
     by: dict[str, str]
@@ -35,6 +36,7 @@ class UsageSum(msgspec.Struct, frozen=True, kw_only=True):
     tokens: Tokens
     cost: dict[str, str]
     charge: dict[str, str]
+    margin: dict[str, str]
     uncharged_calls: int
     unpriced_calls: int
     estimated_calls: int
@@ -116,6 +118,7 @@ def _told(row: UsageRow, tells_cost: bool) -> UsageSum:
         ),
         cost=money_texts(row.cost_pico) if tells_cost or not row.charge_pico else {},
         charge=money_texts(row.charge_pico),
+        margin=money_texts(row.margin_pico) if tells_cost else {},
         uncharged_calls=row.uncharged_calls,
         unpriced_calls=row.unpriced_calls,
         estimated_calls=row.estimated_calls,

@@ -30,6 +30,8 @@ class Passed(NamedTuple):
 
 #: The console will be another row.
 PASSED = (Passed(API_PREFIX, 1024 * 1024),)
+#: A path that begins with one of these is handed on.
+PREFIXES = tuple(row.prefix for row in PASSED)
 
 #: A control process that is started again is waited for; one that stays away is told of.
 CONNECT_TIMEOUT_S = 3.0
@@ -62,9 +64,9 @@ _OWN = frozenset(
 )
 
 
-def passed(path: bytes) -> Passed | None:
-    """Which row of the table a path is under, or None."""
-    return next((row for row in PASSED if path.startswith(row.prefix)), None)
+def max_body_bytes(path: bytes) -> int:
+    """What a path that is handed on takes."""
+    return next(row.max_body_bytes for row in PASSED if path.startswith(row.prefix))
 
 
 def control_process(data_dir: Path, loop: asyncio.AbstractEventLoop, ticks_per_s: float) -> Upstream:

@@ -21,7 +21,7 @@ from tokenweir.gateway.inbound import ClientConnection
 from tokenweir.gateway.kept_responses import KeptResponses
 from tokenweir.gateway.metrics import Counters
 from tokenweir.gateway.pages import PAGES, page_of
-from tokenweir.gateway.passing import Passing, control_process, passed
+from tokenweir.gateway.passing import PREFIXES, Passing, control_process, max_body_bytes
 from tokenweir.gateway.plan import Plan
 from tokenweir.gateway.request import Request
 from tokenweir.gateway.response_keeper import ResponseKeeper
@@ -111,9 +111,8 @@ class Worker:
         if request.method == "OPTIONS":
             return None
         path, secret = request.path, request.secret
-        row = passed(path)
-        if row is not None:
-            request.max_body_bytes = min(request.max_body_bytes, row.max_body_bytes)
+        if path.startswith(PREFIXES):  # who asks is found out by the control process
+            request.max_body_bytes = min(request.max_body_bytes, max_body_bytes(path))
             longer = int(request.headers.get(b"content-length", b"0")) > request.max_body_bytes
             return problems.body_too_large(request.max_body_bytes) if longer else None
         if not (path in _OPEN_PATHS or (path == b"/metrics" and not self.plan.config.metrics_need_key)):
@@ -141,10 +140,6 @@ class Worker:
                 204, b"allow: GET, HEAD, POST, DELETE, OPTIONS\r\n" + self.lines(request) + allowed, b""
             )
             return None
-        if passed(request.path) is not None:
-            passing = Passing(self, client, request)
-            passing.begin()
-            return passing
         if request.path in BY_PATH and request.key is not None:
             call = Call(self, client, request, request.key)
             call.begin()
@@ -153,6 +148,10 @@ class Worker:
             count = TokenCount(self, client, request)
             count.begin()
             return count
+        if request.path.startswith(PREFIXES):
+            passing = Passing(self, client, request)
+            passing.begin()
+            return passing
         page_of(request.path)(self, request, client)
         return None
 
