@@ -21,7 +21,8 @@ changed what. Each request carries a key that has a role:
 curl -H "Authorization: Bearer $KEY" http://127.0.0.1:8787/api/v1/me
 ```
 
-The key that `weir up` shows at its first start has the role `owner`, so it can be used right away:
+The key that `weir up` shows at its first start has the role `owner`, so it can be used right away. Give programs that only make
+calls keys of their own, without a role:
 
 ```sh
 curl -X POST http://127.0.0.1:8787/api/v1/keys -H "Authorization: Bearer $KEY" \\
