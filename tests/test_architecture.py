@@ -27,6 +27,7 @@ LEVELS = {
     "engines": 3,
     "ledger": 3,
     "routing": 3,
+    "admin": 4,
     "gateway": 4,
     "billing": 4,
     "cli": 5,

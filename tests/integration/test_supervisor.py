@@ -10,7 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tokenweir.cli.children import STAGE_LEDGER, STAGE_WORKERS, Child, describe_status, pause_us
+from tokenweir.cli.children import (
+    STAGE_CONTROL,
+    STAGE_LEDGER,
+    STAGE_WORKERS,
+    Child,
+    describe_status,
+    pause_us,
+)
 from tokenweir.cli.supervise import Supervisor
 from tokenweir.cli.system import SystemClock
 
@@ -18,11 +25,11 @@ from tokenweir.cli.system import SystemClock
 class Stage:
     """A supervisor in a process of its own, whose children report by lines."""
 
-    def __init__(self, *, stubborn: bool = False) -> None:
+    def __init__(self, *, stubborn: bool = False, late: bool = False) -> None:
         self._read, self._write = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            os._exit(self._supervise(stubborn))
+            os._exit(self._supervise(stubborn, late))
         os.close(self._write)
         self._lines = os.fdopen(self._read, "r")
 
@@ -46,11 +53,14 @@ class Stage:
     def close(self) -> None:
         self._lines.close()
 
-    def _supervise(self, stubborn: bool) -> int:
+    def _supervise(self, stubborn: bool, late: bool) -> int:
         children = [
             Child(name="worker", stage=STAGE_WORKERS, run=lambda: self._child("worker", stubborn)),
             Child(name="writer", stage=STAGE_LEDGER, run=lambda: self._child("writer", False)),
         ]
+        if late:
+            run = lambda: self._child("control", False)  # noqa: E731
+            children.append(Child(name="control", stage=STAGE_CONTROL, run=run, late_us=50_000))
         supervisor = Supervisor(
             children,
             SystemClock(),
@@ -91,6 +101,17 @@ def test_children_stop_in_order_and_the_end_is_clean(stage: Stage) -> None:
     os.kill(stage.pid, signal.SIGTERM)
     assert [stage.line() for _ in range(3)] == ["stop listening", "worker stops", "writer stops"]
     assert stage.end() == 0
+
+
+def test_a_late_child_is_started_by_itself_and_ends_in_its_stage() -> None:
+    stage = Stage(late=True)
+    assert [line.split()[0] for line in stage.lines(3)] == ["control", "worker", "writer"]
+    os.kill(stage.pid, signal.SIGTERM)
+    assert [stage.line() for _ in range(4)] == [
+        "stop listening", "worker stops", "control stops", "writer stops",
+    ]  # fmt: skip
+    assert stage.end() == 0
+    stage.close()
 
 
 def test_a_hangup_reads_the_settings_again(stage: Stage) -> None:

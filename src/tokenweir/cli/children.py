@@ -14,6 +14,8 @@ from tokenweir.engines.tie import tie_to_parent
 
 #: Stages end in this order: first who takes calls, then what answers them, then who writes them down.
 STAGE_WORKERS, STAGE_ENGINES, STAGE_LEDGER = 0, 1, 2
+#: The control process ends as engines do: once the workers have, which pass requests on to it.
+STAGE_CONTROL = STAGE_ENGINES
 
 FIRST_PAUSE_US = 100_000
 LONGEST_PAUSE_US = 10_000_000
@@ -30,6 +32,7 @@ class Child(msgspec.Struct):
     stage: int
     run: Callable[[], None]
     prepare: Callable[[], None] = lambda: None  # before each fork
+    late_us: int = 0  # how long after the others it is started first
     forked: Callable[[], None] = lambda: None  # after it: close what is the child's
     pid: int = 0  # 0: not running
     started_us: int = 0

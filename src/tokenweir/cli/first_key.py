@@ -1,6 +1,8 @@
-"""The key of the first start: made where the ledger has none, shown once."""
+"""The key of the first start: made where the ledger has none, shown once. It is an owner's, so the admin API takes it."""
 
 from pathlib import Path
+
+import msgspec
 
 from tokenweir.cli.system import random_bytes
 from tokenweir.core.clock import Clock
@@ -20,5 +22,5 @@ def first_key(directory: Path, clock: Clock) -> str:
     if (directory / DATABASE_NAME).exists() and terms_now(directory).keys:
         return ""
     record, secret = make_key("first", DEFAULT_ACCOUNT, now_us=clock.now_us(), random_bytes=random_bytes)
-    make_changes(directory, [SetKey(record)], clock)
+    make_changes(directory, [SetKey(msgspec.structs.replace(record, role="owner"))], clock)
     return secret

@@ -1,4 +1,4 @@
-"""The processes of `weir up` and what each is given: the ledger's writer and the workers."""
+"""The processes of `weir up` and what each is given: the ledger's writer, the workers and the control process."""
 
 import os
 import signal
@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tokenweir.cli import control
-from tokenweir.cli.children import STAGE_LEDGER, STAGE_WORKERS, Child
-from tokenweir.cli.system import SystemClock
+from tokenweir.cli.children import STAGE_CONTROL, STAGE_LEDGER, STAGE_WORKERS, Child
+from tokenweir.cli.system import SystemClock, random_bytes
 from tokenweir.gateway.config import GatewayConfig
 from tokenweir.gateway.worker import run_worker
 from tokenweir.ledger.service import serve
+
+#: What the control process loads takes a moment of the machine, which the first call must not wait for.
+CONTROL_LATE_US = 500_000
 
 
 class Gate:
@@ -53,6 +56,18 @@ def writer(data_dir: Path, durability: str, gate: Gate) -> Child:
         serve(data_dir, SystemClock(), durability=durability)
 
     return Child(name="ledger writer", stage=STAGE_LEDGER, run=run)
+
+
+def control_process(data_dir: Path, gate: Gate) -> Child:
+    """The admin API. What it is made of is loaded in it alone."""
+
+    def run() -> None:
+        from tokenweir.admin.service import serve as serve_control
+
+        gate.close_in_child()
+        serve_control(data_dir, SystemClock(), random_bytes)
+
+    return Child(name="control process", stage=STAGE_CONTROL, run=run, late_us=CONTROL_LATE_US)
 
 
 class Worker:

@@ -52,9 +52,13 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
 
     def start_all(self) -> None:
-        """Start every child, the ledger's writer first, since the others talk to it."""
+        """Start every child that is not to be late, the ledger's writer first, since the others talk to it."""
         for child in sorted(self._children, key=lambda c: -c.stage):
-            start(child, self._clock.steady_us())
+            now_us = self._clock.steady_us()
+            if child.late_us:
+                child.start_at_us = now_us + child.late_us  # `run` starts it when it is due
+            else:
+                start(child, now_us)
 
     def run(self) -> int:
         """Wait and act until every child has ended. 0, or 1 when one had to be killed."""

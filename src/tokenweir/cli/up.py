@@ -11,7 +11,7 @@ from tokenweir.cli import greeting, listen, running
 from tokenweir.cli.first_key import first_key
 from tokenweir.cli.local import Local, engine_children
 from tokenweir.cli.offers import Resolved
-from tokenweir.cli.processes import Gate, Worker, make_workers, tell, writer
+from tokenweir.cli.processes import Gate, Worker, control_process, make_workers, tell, writer
 from tokenweir.cli.settings import Settings, data_dir
 from tokenweir.cli.settings_file import load_settings
 from tokenweir.cli.sources import catalog_book, fetched_models, resolve_now
@@ -59,6 +59,7 @@ def _serve(
     workers = make_workers(gate, directory, resolved.config, settings.ledger.durability)
     children = [writer(directory, settings.ledger.durability, gate), *(w.child for w in workers)]
     children += engine_children(local, gate.close_in_child)
+    children.append(control_process(directory, gate))
     supervisor = Supervisor(
         children,
         clock,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 from tokenweir.gateway.config import Limits
 from tokenweir.gateway.request import Request
 from tokenweir.protocol.http import LAST_CHUNK, chunk, status_line
-from tokenweir.protocol.problems import Problem, problem_lines
+from tokenweir.protocol.problems import API_PREFIX, Problem, problem_lines
 from tokenweir.protocol.wires import error_body
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ class AnsweringConnection(asyncio.Protocol):
         request = self._current
         if request is not None:
             told = error_body(request.path, anthropic=request.is_anthropic)(problem)
-            self.answer(problem.status, lines + problem_lines(problem), told)
+            as_details = request.path.startswith(API_PREFIX)
+            self.answer(problem.status, lines + problem_lines(problem, as_details=as_details), told)
 
     def begin(self, status: int, lines: bytes) -> None:
         """The head of a streamed answer; it travels with the first bytes."""

@@ -164,9 +164,9 @@ class ClientConnection(AnsweringConnection):
         if self._discarding:
             return
         request.size += len(data)
-        if request.size > self._limits.max_body_bytes:
+        if request.size > request.max_body_bytes:
             request.parts.clear()
-            self._refuse(request.refusal or body_too_large(self._limits.max_body_bytes))
+            self._refuse(request.refusal or body_too_large(request.max_body_bytes))
         elif request.refusal is None:
             request.parts.append(data)
 

@@ -23,8 +23,22 @@ _ONCE = frozenset(
 )
 #: What Anthropic's clients send; which of it goes upstream is decided host by host.
 ANTHROPIC = frozenset({b"anthropic-beta", b"anthropic-version"})
+#: What the control process is told of a request's head.
+PASSED_ON = frozenset(
+    {
+        b"accept",
+        b"accept-language",
+        b"authorization",
+        b"content-type",
+        b"cookie",
+        b"host",
+        b"if-none-match",
+        b"last-event-id",
+        b"origin",
+    }
+)
 #: All that is kept of a head; the rest is read and dropped.
-KEPT = _ONCE | FORWARDED_TO_UPSTREAM | ANTHROPIC | {b"connection"}
+KEPT = _ONCE | FORWARDED_TO_UPSTREAM | ANTHROPIC | PASSED_ON | {b"connection"}
 #: Values of Connection that name no header; any other is looked into.
 _ONLY_THIS_HOP = frozenset({b"", b"close", b"keep-alive", b"Keep-Alive"})
 _VERSIONS = ("1.1", "1.0")
@@ -41,6 +55,7 @@ class Request:
         "headers",
         "keep_alive",
         "key",
+        "max_body_bytes",
         "method",
         "parts",
         "path",
@@ -65,6 +80,7 @@ class Request:
         self.parts: list[bytes] = []  # of the body, as they came
         self.size = 0  # bytes of the body so far
         self.body = b""
+        self.max_body_bytes = 0  # set once the head is read
         self.refusal: Problem | None = None  # decided before the body was read
         self.key: KeyRecord | None = None  # set by the service's screening
 
@@ -122,6 +138,7 @@ def finish_head(request: Request, limits: Limits) -> Problem | None:
     headers = request.headers
     path = path_of(request.target)
     request.path, request.expects_continue = path or b"*", False
+    request.max_body_bytes = limits.max_body_bytes
     if request.version not in _VERSIONS:
         return problems.http_version(request.version)
     if request.method not in _METHODS:

@@ -21,6 +21,7 @@ from tokenweir.gateway.inbound import ClientConnection
 from tokenweir.gateway.kept_responses import KeptResponses
 from tokenweir.gateway.metrics import Counters
 from tokenweir.gateway.pages import PAGES, page_of
+from tokenweir.gateway.passing import PREFIXES, Passing, control_process, max_body_bytes
 from tokenweir.gateway.plan import Plan
 from tokenweir.gateway.request import Request
 from tokenweir.gateway.response_keeper import ResponseKeeper
@@ -55,6 +56,7 @@ class Worker:
         self.link = SocketLedgerLink(
             self.loop, data_dir, worker, lambda: tuple(self.calls), durability=durability
         )
+        self.control = control_process(data_dir, self.loop, TICKS_PER_S)
         self.connections: set[ClientConnection] = set()
         self.calls: dict[bytes, Call] = {}
         self.cooling: dict[str, int] = {}  # deployment -> steady µs until which it is tried last
@@ -109,6 +111,10 @@ class Worker:
         if request.method == "OPTIONS":
             return None
         path, secret = request.path, request.secret
+        if path.startswith(PREFIXES):  # who asks is found out by the control process
+            request.max_body_bytes = min(request.max_body_bytes, max_body_bytes(path))
+            longer = int(request.headers.get(b"content-length", b"0")) > request.max_body_bytes
+            return problems.body_too_large(request.max_body_bytes) if longer else None
         if not (path in _OPEN_PATHS or (path == b"/metrics" and not self.plan.config.metrics_need_key)):
             if secret:
                 digest = hashlib.sha256(secret).digest()
@@ -142,6 +148,10 @@ class Worker:
             count = TokenCount(self, client, request)
             count.begin()
             return count
+        if request.path.startswith(PREFIXES):
+            passing = Passing(self, client, request)
+            passing.begin()
+            return passing
         page_of(request.path)(self, request, client)
         return None
 
@@ -155,7 +165,7 @@ class Worker:
             self.link.push_counters(self.counters.values(len(self.calls), len(self.connections)))
         for connection in tuple(self.connections):
             connection.tick()
-        for upstream in tuple(self._upstreams.values()):
+        for upstream in (*self._upstreams.values(), self.control):
             upstream.tick()
         for call in tuple(self.calls.values()):
             call.tick()

@@ -57,6 +57,9 @@ def _key(terms: Terms, change: t.SetKey) -> str:
     key = change.key
     if not key.id or len(key.hash) != 32:
         return "a key needs an id and the SHA-256 of its secret"
+    known = terms.keys.get(key.id)
+    if known is not None and known.revoked_us is not None and key.revoked_us is None:
+        return f"the key {key.id} is revoked, for good"
     for other in terms.keys.values():
         if other.id != key.id and key.hash in (other.hash, other.old_hash):
             return "another key has the same secret"

@@ -20,6 +20,7 @@ SCHEMA_VERSION = 3
 DATABASE_NAME = "ledger.sqlite3"
 LOCK_NAME = "ledger.lock"
 SOCKET_NAME = "ledger.sock"
+CONTROL_SOCKET_NAME = "control.sock"
 
 #: Columns of `entries` in their order; the store binds rows in this order.
 ENTRY_COLUMNS = (

@@ -1,10 +1,14 @@
 """What a client is told when its call cannot be served, in the shape of its dialect."""
 
+from http import HTTPStatus
+
 import msgspec
 
 from tokenweir.protocol.messages_errors import error_type
 
 _STREAM_ENCODER = msgspec.json.Encoder()
+#: Where the admin API is; its errors are problem details (RFC 9457).
+API_PREFIX = b"/api/v1/"
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -202,9 +206,33 @@ def upstream_timeout(message: str) -> Problem:
     return Problem(504, "server_error", "upstream_timeout", message)
 
 
-def problem_lines(problem: Problem) -> bytes:
+def control_away() -> Problem:
+    """503: nothing of the request was handed on."""
+    message = (
+        "The control process, which answers this path, is away at the moment. Nothing was changed. Try again."
+    )
+    return Problem(503, "server_error", "control_away", message, retry_after_s=1)
+
+
+def control_broke() -> Problem:
+    """502: it ended before it answered."""
+    message = (
+        "The control process ended before it answered. What was asked for may have been done: "
+        "read it back before you ask again."
+    )
+    return Problem(502, "server_error", "control_broke", message)
+
+
+def control_slow() -> Problem:
+    """504."""
+    message = "The control process took too long to answer. What was asked for may be done yet: read it back."
+    return Problem(504, "server_error", "control_slow", message)
+
+
+def problem_lines(problem: Problem, *, as_details: bool = False) -> bytes:
     """Header lines of a problem's answer."""
-    lines = b"content-type: application/json\r\n" + problem.lines
+    kind = b"application/problem+json" if as_details else b"application/json"
+    lines = b"content-type: %b\r\n%b" % (kind, problem.lines)
     if problem.retry_after_s is not None:
         lines += b"retry-after: %d\r\n" % problem.retry_after_s
     if problem.should_retry is not None:
@@ -216,6 +244,26 @@ def chat_error(problem: Problem) -> bytes:
     """The body of a problem's answer, in OpenAI's shape."""
     error = {"message": problem.message, "type": problem.type, "param": problem.param, "code": problem.code}
     return msgspec.json.encode({"error": error})
+
+
+class Details(msgspec.Struct, frozen=True):
+    """A problem as RFC 9457 has it; `code` tells problems of one status apart."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+def details(status: int, code: str, detail: str) -> Details:
+    """The type is "about:blank", so the title is the status's phrase (RFC 9457, section 4.2.1)."""
+    return Details("about:blank", HTTPStatus(status).phrase, status, detail, code)
+
+
+def details_error(problem: Problem) -> bytes:
+    """The body of a problem's answer, as RFC 9457 has it."""
+    return msgspec.json.encode(details(problem.status, problem.code, problem.message))
 
 
 def stream_error(problem: Problem) -> bytes:

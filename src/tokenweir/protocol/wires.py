@@ -126,4 +126,6 @@ def error_body(path: bytes, *, anthropic: bool) -> Callable[[Problem], bytes]:
     wire = BY_PATH.get(path)
     if wire is not None:
         return wire.error_body
+    if path.startswith(problems.API_PREFIX):
+        return problems.details_error
     return problems.messages_error if anthropic or path.startswith(b"/v1/messages") else problems.chat_error

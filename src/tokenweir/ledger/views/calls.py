@@ -1,7 +1,7 @@
 """Calls as they ended, and one call with the arithmetic of its cost."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -9,6 +9,8 @@ from tokenweir.catalog.price import AppliedPrice, Rates, SpreadCost, read_applie
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
 from tokenweir.ledger.entries import ENDS, Entry, Kind, Outcome
+from tokenweir.ledger.store import read_changes
+from tokenweir.ledger.terms import NoteCorrection
 from tokenweir.ledger.views.reader import COLUMNS, read_entry
 
 MAX_PAGE = 1_000
@@ -75,6 +77,9 @@ class CallDetail(msgspec.Struct, frozen=True):
 
     row: CallRow | None  # None: it is still under way
     entries: tuple[PricedEntry, ...]
+    corrections: dict[
+        str, str
+    ] = {}  # why entries of it were corrected, in words, by what they name as their reason
 
 
 def calls(
@@ -82,20 +87,27 @@ def calls(
     *,
     limit: int = 50,
     before_seq: int | None = None,
+    accounts: Iterable[str] | None = None,
     key: str = "",
+    run: str = "",
     model: str = "",
+    outcome: str = "",
     since_us: int | None = None,
+    until_us: int | None = None,
 ) -> list[CallRow]:
-    """Ended and refused calls, newest first; the next page is before the last row's `seq`."""
-    conditions: list[tuple[str, str | int]] = []
-    if before_seq is not None:
-        conditions.append(("seq < ?", before_seq))
-    if key:
-        conditions.append(("key = ?", key))
-    if model:
-        conditions.append(("model = ?", model))
-    if since_us is not None:
-        conditions.append(("at_us >= ?", since_us))
+    """Ended and refused calls, newest first; the next page is before the last row's `seq`. `accounts`: only theirs."""
+    named = None if accounts is None else msgspec.json.encode(sorted(accounts)).decode()
+    asked: tuple[tuple[str, str | int | None], ...] = (
+        ("seq < ?", before_seq),
+        ("account IN (SELECT value FROM json_each(?))", named),
+        ("key = ?", key or None),
+        ("run = ?", run or None),
+        ("model = ?", model or None),
+        ("outcome = ?", outcome or None),
+        ("at_us >= ?", since_us),
+        ("at_us < ?", until_us),
+    )
+    conditions = [(text, value) for text, value in asked if value is not None]
     where = " AND ".join([_FIRST_END, *(text for text, _ in conditions)])
     query = f"SELECT {COLUMNS} FROM entries WHERE {where} ORDER BY seq DESC LIMIT ?"
     values = [*(value for _, value in conditions), min(limit, MAX_PAGE)]
@@ -119,7 +131,16 @@ def call_detail(connection: sqlite3.Connection, call: bytes) -> CallDetail | Non
     ends = [(seq, entry) for seq, entry in found if entry.kind in _ENDS]
     # A row is known by the entry that ended it first: a correction does not move it to another page.
     row = _summed(ends[0][0], [entry for _, entry in found]) if ends else None
-    return CallDetail(row, priced)
+    return CallDetail(row, priced, _corrections(connection, [entry for _, entry in found]))
+
+
+def _corrections(connection: sqlite3.Connection, found: Sequence[Entry]) -> dict[str, str]:
+    """The notes that corrected entries name."""
+    named = {entry.reason for entry in found if entry.kind in (Kind.REPRICED, Kind.REPRICED_ATTEMPT)}
+    if not named:
+        return {}
+    notes = (audited.change for audited in read_changes(connection))
+    return {note.id: note.what for note in notes if isinstance(note, NoteCorrection) and note.id in named}
 
 
 def products(usage: Usage, rates: Rates) -> tuple[Product, ...]:

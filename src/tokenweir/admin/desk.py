@@ -1,0 +1,193 @@
+"""Where requests are decided: who asks, whether they may, what they say; then the operation's own function answers."""
+
+import hashlib
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from tokenweir.admin import problems
+from tokenweir.admin.operation import Operation
+from tokenweir.admin.problems import Problem, problem
+from tokenweir.admin.rights import RIGHTS, sees_account
+from tokenweir.core.clock import Clock
+from tokenweir.core.errors import LedgerError
+from tokenweir.ledger.changing import make_changes
+from tokenweir.ledger.known_terms import KnownTerms
+from tokenweir.ledger.store import read_changes
+from tokenweir.ledger.terms import Change, KeyRecord, Terms
+from tokenweir.ledger.views import open_reader
+
+#: How long a change waits for those before it, each of which waits for the disk.
+TURN_TIMEOUT_S = 30.0
+JSON = "application/json"
+T = TypeVar("T")
+
+
+class Told(msgspec.Struct, frozen=True):
+    """An answer."""
+
+    status: int
+    body: bytes
+    media_type: str = JSON
+    headers: dict[str, str] = {}
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The terms after some change; nothing changes them any more."""
+
+    seq: int
+    terms: Terms
+    known: KnownTerms
+
+
+class Desk:
+    """What requests share. Its methods are called from many threads."""
+
+    def __init__(
+        self, data_dir: Path, clock: Clock, random_bytes: Callable[[int], bytes], version: str
+    ) -> None:
+        self.data_dir = data_dir
+        self.clock = clock
+        self.random_bytes = random_bytes
+        self.version = version
+        self.started_us = clock.now_us()
+        self.document = b""  # the OpenAPI document, once it was asked for
+        self.turn = threading.Lock()  # one change is read, checked and made at a time
+        self._reading = threading.Lock()
+        self._snapshot = Snapshot(0, Terms(), KnownTerms())
+
+    def snapshot(self, db: sqlite3.Connection) -> Snapshot:
+        """The terms as they are now: of those known, with what has changed since."""
+        with self._reading:
+            known = self._snapshot
+            changes = list(read_changes(db, known.seq))
+            if changes:
+                terms = known.terms.copy()
+                for audited in changes:
+                    terms.apply(audited.change)
+                fresh = KnownTerms()
+                fresh.replace(terms)
+                self._snapshot = Snapshot(changes[-1].seq, terms, fresh)
+            return self._snapshot
+
+    def answer(
+        self,
+        operation: Operation,
+        path: dict[str, str],
+        query: Sequence[tuple[str, str]],
+        secret: bytes,
+        body: bytes,
+    ) -> Told:
+        """The whole answer to a request; a fault of the ledger's is one too."""
+        try:
+            outcome = self._decided(operation, path, query, secret, body)
+        except (LedgerError, sqlite3.Error) as error:
+            print(f"weir: control: {error}", file=sys.stderr, flush=True)
+            outcome = problems.unavailable()
+        if isinstance(outcome, Problem):
+            return Told(outcome.status, outcome.body, problems.MEDIA_TYPE, outcome.headers)
+        if isinstance(outcome, msgspec.Raw):
+            return Told(operation.status, bytes(outcome))
+        return Told(operation.status, b"" if outcome is None else msgspec.json.encode(outcome))
+
+    def _decided(
+        self,
+        operation: Operation,
+        path: dict[str, str],
+        query: Sequence[tuple[str, str]],
+        secret: bytes,
+        body: bytes,
+    ) -> object:
+        db = open_reader(self.data_dir)
+        try:
+            asked = self.admit(operation, db, secret)
+            if isinstance(asked, Problem):
+                return asked
+            said = read_request(operation, query, body)
+            if isinstance(said, Problem):
+                return said
+            if not operation.changes:
+                return operation.handle(asked, **path, **said)
+            if not self.turn.acquire(timeout=TURN_TIMEOUT_S):
+                return problems.unavailable()
+            try:
+                again = self.admit(
+                    operation, db, secret
+                )  # the changes before this one may have ended the key
+                return again if isinstance(again, Problem) else operation.handle(again, **path, **said)
+            finally:
+                self.turn.release()
+        finally:
+            db.close()
+
+    def admit(self, operation: Operation, db: sqlite3.Connection, secret: bytes) -> "Asked | Problem":
+        """Who asks, if they may."""
+        snapshot, now_us = self.snapshot(db), self.clock.now_us()
+        key = snapshot.known.key_by_hash(hashlib.sha256(secret).digest(), now_us) if secret else None
+        if key is None:
+            return problems.unauthorized()
+        if not key.role:
+            return problems.no_role()
+        if key.role not in RIGHTS[operation.resource].get(operation.method, ()):
+            detail = f"The role {key.role!r} may not {operation.method} {operation.resource}."
+            return problem("forbidden", detail)
+        if key.role == "member" and snapshot.terms.is_closed(key.account):
+            return problem("forbidden", "The account of this key is closed. Ask whoever runs this gateway.")
+        return Asked(self, db, key, snapshot.terms, now_us)
+
+
+class Asked(msgspec.Struct):
+    """What an operation's function is given: who asks, the terms, and the ledger to read."""
+
+    desk: Desk
+    db: sqlite3.Connection
+    actor: KeyRecord
+    terms: Terms
+    now_us: int
+
+    def change(self, changes: Iterable[Change]) -> Problem | None:
+        """Make changes, in the name of who asks; the problem where the ledger does not take them. Raises LedgerError."""
+        refused = make_changes(self.desk.data_dir, tuple(changes), self.desk.clock, self.actor.id)
+        if refused:
+            return problem("refused", f"{refused[0].upper()}{refused[1:]}.")
+        self.terms = self.desk.snapshot(self.db).terms
+        return None
+
+    def sees(self, account: str) -> bool:
+        """Whether what belongs to an account may be shown to who asks."""
+        return sees_account(self.terms, self.actor, account)
+
+
+def read_request(
+    operation: Operation, query: Sequence[tuple[str, str]], body: bytes
+) -> dict[str, object] | Problem:
+    """What the operation's function takes of the query and the body."""
+    said: dict[str, object] = {}
+    names = [name for name, _ in query]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        return problem("wrong_form", f"The parameter {twice[:100]!r} stands more than once.")
+    if operation.query is None:
+        if names:
+            return problem("wrong_form", f"There is no parameter {names[0][:100]!r} here.")
+    else:
+        try:
+            said["query"] = msgspec.convert(dict(query), operation.query, strict=False)
+        except msgspec.ValidationError as error:
+            return problem("wrong_form", f"Of the query: {error}.")
+    if operation.body is None:
+        empty = body.strip() in (b"", b"{}")
+        return said if empty else problem("wrong_form", "This request takes no body.")
+    try:
+        said["body"] = msgspec.json.decode(body.strip() or b"{}", type=operation.body)
+    except msgspec.ValidationError as error:
+        return problem("wrong_form", f"{error}.")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
+        return problem("malformed", f"The body is no JSON: {reason}.")
+    return said

@@ -1,0 +1,93 @@
+"""Who may do what: roles by resource and method, and what of a resource is somebody's own. Pure."""
+
+from tokenweir.ledger.terms import KeyRecord, Terms
+
+_EVERY = frozenset({"owner", "admin", "member", "auditor"})
+_READS_ALL = frozenset({"owner", "admin", "auditor"})
+_CHANGES = frozenset({"owner", "admin"})
+_HAS_KEYS = frozenset({"owner", "admin", "member"})
+
+#: Resource -> method -> roles. A member sees what belongs to the account of its key and to those below it.
+RIGHTS: dict[str, dict[str, frozenset[str]]] = {
+    "openapi.json": {"GET": _EVERY},
+    "health": {"GET": _EVERY},
+    "me": {"GET": _EVERY},
+    "accounts": {"GET": _EVERY, "PUT": _CHANGES, "POST": _CHANGES},
+    "keys": {"GET": _EVERY, "POST": _HAS_KEYS, "PATCH": _CHANGES},
+    "limits": {"GET": _EVERY, "PUT": _CHANGES, "DELETE": _CHANGES},
+    "balances": {"GET": _EVERY},
+    "credits": {"GET": _EVERY, "POST": _CHANGES},
+    "plans": {"GET": _EVERY, "PUT": _CHANGES, "DELETE": _CHANGES},
+    # A mark-up and what things cost are not the customer's to know.
+    "charges": {"GET": _READS_ALL, "PUT": _CHANGES, "DELETE": _CHANGES},
+    "standing-costs": {"GET": _READS_ALL, "PUT": _CHANGES},
+    "rates": {"GET": _EVERY, "PUT": _CHANGES},
+    "usage": {"GET": _EVERY},
+    "calls": {"GET": _EVERY},
+    "invoices": {"GET": _EVERY},
+    "audit": {"GET": _READS_ALL},
+}
+
+#: The roles that keys of a role may give, and whose keys they may change; owners, all of them.
+_GIVES = {"owner": frozenset({"", *_EVERY}), "admin": frozenset({"", "member", "auditor"})}
+_NONE = frozenset({""})
+
+
+def reads_all(actor: KeyRecord) -> bool:
+    """Whether everything is its own to see."""
+    return actor.role in _READS_ALL
+
+
+def sees_account(terms: Terms, actor: KeyRecord, account: str) -> bool:
+    """Whether what belongs to an account may be shown."""
+    return reads_all(actor) or actor.account in terms.chain(account)
+
+
+def sees_scope(terms: Terms, actor: KeyRecord, scope: str) -> bool:
+    """The same of what a limit stands on: an account, a key, or a run that one of one's own keys has."""
+    if reads_all(actor):
+        return True
+    kind, _, id = scope.partition("/")
+    if kind == "account":
+        return sees_account(terms, actor, id)
+    if kind == "key":
+        return id in terms.keys and sees_account(terms, actor, terms.keys[id].account)
+    return any(key.run == id and sees_account(terms, actor, key.account) for key in terms.keys.values())
+
+
+def may_not_give(actor: KeyRecord, role: str) -> str:
+    """Why a role cannot be given; empty where it can."""
+    if role in _GIVES.get(actor.role, _NONE):
+        return ""
+    return f"a key with the role {actor.role!r} cannot give the role {role!r}; ask an owner"
+
+
+def may_not_touch(terms: Terms, actor: KeyRecord, key: KeyRecord) -> str:
+    """Why a key that exists cannot be changed, rotated or revoked; empty where it can.
+
+    Whoever rotates a key holds it. So nobody reaches a role, or room, by it that their own key does not have.
+    """
+    if key.id == actor.id:
+        return ""
+    if key.role not in _GIVES.get(actor.role, _NONE):
+        return f"{key.id} has the role {key.role!r}, and yours is {actor.role!r}; ask an owner"
+    return beyond(terms, actor, key) if actor.role == "member" else ""
+
+
+def beyond(terms: Terms, actor: KeyRecord, key: KeyRecord) -> str:
+    """How a key that a member makes or rotates would go beyond the member's own; empty where it does not."""
+    if key.account != actor.account:
+        return f"a member's keys are those of the account {actor.account!r}"
+    if terms.limits.get(f"key/{actor.id}"):
+        return "your key has limits of its own, which another key would not be under; ask an admin"
+    if key.run != actor.run:
+        return "your key belongs to a run, and others do not belong to it; ask an admin"
+    for what, own, wanted in (
+        ("models", actor.models, key.models),
+        ("dialects", actor.dialects, key.dialects),
+    ):
+        if own and not (wanted and set(wanted) <= set(own)):
+            return f"your key is for the {what} {', '.join(own)}; another can be for some of these only"
+    if actor.expires_us is not None and (key.expires_us is None or key.expires_us > actor.expires_us):
+        return "a key cannot expire later than yours, which made it"
+    return ""
