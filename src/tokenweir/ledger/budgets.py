@@ -225,6 +225,14 @@ class Purse:
         ]
         return sum(lot.amount for lot in lots), sum(lot.spent for lot in lots)
 
+    def lots(self, at_us: int) -> list[Lot]:
+        """Every credit there ever was, and what was or is included, this month's among them."""
+        return self._lots_at(at_us)
+
+    def beyond(self, window: str) -> dict[int, int]:
+        """What was drawn beyond all that: OVERAGE or OWED, pico by the start of the month."""
+        return {start_us: pico for (name, start_us), pico in self._beyond.items() if name == window}
+
     # --- what is drawn
 
     def cover(self, tokens: int, opened_us: int, own: int = 0) -> int:

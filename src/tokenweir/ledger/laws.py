@@ -295,6 +295,10 @@ class LedgerState:
         window = self._budget(scope, limit).at(at_us)
         return window.spent, window.reserved
 
+    def purses(self) -> tuple[Purse, ...]:
+        """Of every account that has credit or a plan, or had one."""
+        return tuple(self._purses.values())
+
     # --- one call
 
     def _grant(self, standing: Standing, asked: OpenCall) -> tuple[int, str, LimitState | None]:
