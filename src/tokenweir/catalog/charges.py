@@ -56,7 +56,7 @@ def marked_up(cost: AppliedPrice, markup_bp: int) -> AppliedPrice:
     own = (rates.cache_read, rates.cache_write_5m, rates.cache_write_1h, rates.reasoning)
     more = [None if rate is None else _more(rate, markup_bp) for rate in own]
     marked = Rates(_more(rates.input, markup_bp), _more(rates.output, markup_bp), *more)
-    return AppliedPrice(f"{cost.ref}, {_percent(markup_bp)}", cost.currency, marked, cost.note)
+    return AppliedPrice(f"{cost.ref}, {format_percent(markup_bp)}", cost.currency, marked, cost.note)
 
 
 def dearest_charge(
@@ -72,7 +72,8 @@ def _more(rate: int, markup_bp: int) -> int:
     return max(0, -(-rate * (_WHOLE + markup_bp) // _WHOLE))
 
 
-def _percent(markup_bp: int) -> str:
+def format_percent(markup_bp: int) -> str:
+    """`+25 %`, from basis points."""
     sign = "-" if markup_bp < 0 else "+"
     whole, part = divmod(abs(markup_bp), PERCENT)
     return f"{sign}{whole}{f'.{part:02d}'.rstrip('0') if part else ''} %"

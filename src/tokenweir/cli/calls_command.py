@@ -1,4 +1,4 @@
-"""`weir calls`: ended calls, newest first; as they end; or one of them with its arithmetic."""
+"""`weir calls`: ended calls, newest first; or as they end."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -9,21 +9,9 @@ import msgspec
 from tokenweir.cli import show
 from tokenweir.cli.moments import parse_moment
 from tokenweir.core.clock import Clock
-from tokenweir.core.ids import parse_uuid, uuid_text
-from tokenweir.core.money import format_per_mtok, format_pico
 from tokenweir.core.usage import Usage
 from tokenweir.ledger.schema import DATABASE_NAME
-from tokenweir.ledger.views import (
-    CallDetail,
-    CallRow,
-    PricedEntry,
-    call_detail,
-    calls,
-    calls_after,
-    iso_time,
-    last_seq,
-    open_reader,
-)
+from tokenweir.ledger.views import CallRow, calls, calls_after, iso_time, last_seq, open_reader
 
 #: How often `--follow` looks.
 FOLLOW_PAUSE_S = 0.5
@@ -63,83 +51,7 @@ class CallLine(msgspec.Struct, frozen=True):
     outcome: str | None
     reason: str
     seq: int
-
-
-class ProductLine(msgspec.Struct, frozen=True):
-    """`tokens` of a class at `per_million` make `amount`."""
-
-    token_class: str
-    tokens: int
-    per_million: str
-    amount: str
-
-
-class EntryLine(msgspec.Struct, frozen=True):
-    """One entry of the ledger; `products` add up to `cost`. No price: unpriced, or nothing to price."""
-
-    seq: int
-    at: str
-    kind: str
-    upstream: str
-    deployment: str
-    tokens: CallTokens
-    usage_from: str
-    price: str
-    price_note: str
-    currency: str
-    products: tuple[ProductLine, ...]
-    cost: str | None
-    outcome: str | None
-    status: int
-    reason: str
-
-
-class OpenedCall(CallLine, frozen=True):
-    """`weir calls CALL --json`: its line as in the list, and what it was reckoned from."""
-
-    entries: tuple[EntryLine, ...]
-
-
-class CallUnderWay(msgspec.Struct, frozen=True):
-    """`weir calls CALL --json` while it has not ended."""
-
-    call: str
-    open: bool
-    entries: tuple[EntryLine, ...]
-
-
-def entry_line(item: PricedEntry) -> EntryLine:
-    """The JSON form of an entry."""
-    entry = item.entry
-    products = tuple(
-        ProductLine(p.token_class, p.tokens, format_per_mtok(p.rate_pico), format_pico(p.pico))
-        for p in item.products
-    )
-    return EntryLine(
-        seq=item.seq,
-        at=iso_time(entry.at_us),
-        kind=entry.kind.value,
-        upstream=entry.upstream,
-        deployment=entry.deployment,
-        tokens=call_tokens(entry.usage),
-        usage_from=entry.usage.provenance.value,
-        price=item.price.ref if item.price else "",
-        price_note=item.price.note if item.price else "",
-        currency=entry.currency,
-        products=products,
-        cost=None if entry.cost_pico is None else format_pico(entry.cost_pico),
-        outcome=entry.outcome.value if entry.outcome else None,
-        status=entry.status,
-        reason=entry.reason,
-    )
-
-
-def opened_call(call: str, detail: CallDetail) -> OpenedCall | CallUnderWay:
-    """The JSON form of one call."""
-    entries = tuple(map(entry_line, detail.entries))
-    if detail.row is None:
-        return CallUnderWay(call, True, entries)
-    return OpenedCall(**msgspec.structs.asdict(call_line(detail.row)), entries=entries)
+    charge: dict[str, str]  # where the account is charged by a price of its own
 
 
 def call_tokens(usage: Usage) -> CallTokens:
@@ -172,6 +84,7 @@ def call_line(row: CallRow) -> CallLine:
         outcome=row.outcome.value if row.outcome else None,
         reason=row.reason,
         seq=row.seq,
+        charge=show.decimals(row.charge_pico),
     )
 
 
@@ -242,26 +155,6 @@ def _follow_line(cells: Iterable[str]) -> str:
     return "  ".join(padded).rstrip()
 
 
-def run_one(directory: Path, call: str, *, as_json: bool) -> bool:
-    """Print one call with every attempt; False where there is none such. Raises ValueError, LedgerError."""
-    try:
-        wanted = parse_uuid(call)
-    except ValueError:
-        raise ValueError(f"{call!r} is no call's id; answers carry it as x-weir-call") from None
-    connection = open_reader(directory)
-    try:
-        detail = call_detail(connection, wanted)
-    finally:
-        connection.close()
-    if detail is None:
-        return False
-    if as_json:
-        show.print_json(opened_call(uuid_text(wanted), detail))
-        return True
-    _print_detail(detail)
-    return True
-
-
 _COLUMNS = ("time (UTC)", "model", "upstream", "input", "cached", "output", "cost", "ms", "outcome", "call")
 _RIGHT = frozenset({3, 4, 5, 6, 7})
 _WIDTHS = (19, 20, 14, 9, 9, 9, 16, 8, 10, 36)
@@ -282,38 +175,3 @@ def _cells(row: CallRow) -> list[str]:
         row.outcome.value if row.outcome else "–",
         row.call,
     ]
-
-
-def _print_detail(detail: CallDetail) -> None:
-    out = show.console()
-    for item in detail.entries:
-        for line in detail_lines(item):
-            out.print(line, markup=False)
-    if detail.row is None:
-        out.print("This call is still under way.")
-    else:
-        out.print(f"cost of the call: {show.money(detail.row.cost_pico) or 'unpriced'}", markup=False)
-
-
-def detail_lines(item: PricedEntry) -> list[str]:
-    """An entry in words, with each product of its cost."""
-    entry = item.entry
-    head = [f"{item.seq}", iso_time(entry.at_us), entry.kind.value]
-    head += [text for text in (entry.deployment, entry.outcome.value if entry.outcome else "") if text]
-    if entry.status:
-        head.append(f"HTTP {entry.status}")
-    lines = ["  ".join(head)]
-    if entry.reason:
-        lines.append(f"    {entry.reason}")
-    for product in item.products:
-        assert item.price is not None
-        lines.append(
-            f"    {product.token_class}: {product.tokens:,} tokens × {format_per_mtok(product.rate_pico)} "
-            f"{entry.currency} per million = {format_pico(product.pico)} {entry.currency}"
-        )
-    if item.price is not None and entry.cost_pico is not None:
-        note = f"; {item.price.note}" if item.price.note else ""
-        lines.append(
-            f"    = {format_pico(entry.cost_pico)} {entry.currency}  (price: {item.price.ref}{note})"
-        )
-    return lines

@@ -13,7 +13,7 @@ Every command takes `--data DIR` where it reads or writes the ledger; without it
 settings (docs/settings.md). All of them work while `weir up` runs. Colours are for terminals; `NO_COLOR` turns them
 off and `FORCE_COLOR` on.
 
-This page is generated from `src/tokenweir/cli/main.py`.
+This page is generated from the commands themselves: `src/tokenweir/cli/main.py` and what it puts together.
 """
 
 _JSON = """\
@@ -23,10 +23,23 @@ Fields are only added, never renamed or removed. Money is exact decimal strings 
 
 | command | what it prints |
 |---|---|
-| `weir keys create --json` | `{"id": …, "key": "sk-weir-…", "name": …, "account": …, "limits": […]}` |
-| `weir keys list --json` | `{"keys": [{"id", "name", "account", "hint", "limits", "created", "revoked"}]}` |
+| `weir accounts list --json` | `{"accounts": [{"id", "parent", "depth", "name", "time_zone", "beyond_credit", "closed", "month": {…}, \
+"limits": […], "credit": {…}, "keys"}]}`, each before those below it; `month` has the sums of all below, as a row of `weir usage` |
+| `weir keys create --json`, `weir keys rotate --json` | `{"id": …, "key": "sk-weir-…", "name": …, …}` |
+| `weir keys list --json` | `{"keys": [{"id", "name", "account", "hint", "limits", "created", "revoked", "models", "dialects", "expires", "role", \
+"run", "old_until"}]}` |
+| `weir limits list --json` | `{"limits": [{"scope": "account/acme", "text", "model", "unit", "amount", "window", "mode", "spent", "reserved", "left", \
+"renews", "zone"}]}` |
+| `weir credit list --json` | `{"accounts": [{"account", "currency", "balance", "reserved", "available", "overage", "owed", "plan", "allowance", \
+"credits": [{"id", "amount", "drawn", "left", "added", "expires", …}], …}]}`; `weir credit show --json`: one of them |
+| `weir plans list --json` | `{"plans": [{"account", "name", "currency", "fee", "allowance", "allowance_unit", "overage_percent", "since"}]}` |
+| `weir charges list --json` | `{"charges": [{"account", "model", "since", "markup_percent", "currency", "rates", "state"}]}` |
+| `weir rates list --json` | `{"rates": [{"base", "quote", "day", "rate", "source"}]}` |
+| `weir standing list --json` | `{"standing": [{"id", "upstream", "currency", "cost", "per", "units", "spread_by", "since", "until", "note"}]}` |
+| `weir audit --json` | one object a line: `{"seq", "at", "actor", "actor_name", "kind", "what", "after_seq"}` |
 | `weir usage --json` | `{"rows": [{"by": {"model": …}, "calls", "tokens": {"input", "cache_read", "cache_write", "output", \
-"reasoning"}, "cost": {"CNY": "0.000012"}, "unpriced_calls", "estimated_calls", …}], "since", "until"}` |
+"reasoning"}, "cost": {"CNY": "0.000012"}, "charge", "unpriced_calls", "estimated_calls", …}], "since", "until"}`; with `--in` each row has \
+`"converted": {"currency", "cost", "charge", "cost_apart", "charge_apart"}`, and `"rates"` names those used; with `--tree`, `"parent"` and `"depth"` |
 | `weir calls --json` | one object a line: `{"call", "at", "key", "model", "tokens", "cost", "outcome", …, "seq"}` |
 | `weir calls CALL --json` | the same object with `"entries": [{"seq", "kind", "tokens", "price", "products": [{"token_class", \
 "tokens", "per_million", "amount"}], "cost", …}]`; under way: `{"call", "open", "entries"}` |

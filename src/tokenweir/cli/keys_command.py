@@ -1,20 +1,23 @@
-"""`weir keys`: make, list and revoke."""
+"""`weir keys`: make, list, change, rotate and revoke."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
 
 from tokenweir.cli import show
-from tokenweir.cli.running import prepare_data_dir
+from tokenweir.cli.moments import parse_later, parse_span
+from tokenweir.cli.settings_file import nearest
 from tokenweir.cli.system import random_bytes
+from tokenweir.cli.terms_words import NONE, change, find_key, terms_to_change, word_list
 from tokenweir.core.clock import Clock
-from tokenweir.ledger.changing import make_changes
+from tokenweir.ledger.checks import ROLES
 from tokenweir.ledger.limit_text import format_limit, parse_limit
-from tokenweir.ledger.new_key import make_key
-from tokenweir.ledger.terms import Change, KeyRecord, Limit, RevokeKey, SetKey, SetLimit
+from tokenweir.ledger.new_key import check_text, make_key, rotated
+from tokenweir.ledger.terms import KeyRecord, Limit, RevokeKey, SetKey, SetLimit, Terms
 from tokenweir.ledger.views import iso_time
 from tokenweir.ledger.views.terms import terms_now
+from tokenweir.protocol.wires import WIRES
 
 
 class CreatedKey(msgspec.Struct, frozen=True):
@@ -27,8 +30,17 @@ class CreatedKey(msgspec.Struct, frozen=True):
     limits: tuple[str, ...]
 
 
+class RotatedKey(msgspec.Struct, frozen=True):
+    """`weir keys rotate --json`; the secret before is good until `old_until`."""
+
+    id: str
+    key: str
+    name: str
+    old_until: str
+
+
 class KeyLine(msgspec.Struct, frozen=True):
-    """A key in `weir keys list --json`; `hint` is how its secret begins."""
+    """A key in `weir keys list --json`; `hint` is how its secret begins. Empty lists: all."""
 
     id: str
     name: str
@@ -37,6 +49,12 @@ class KeyLine(msgspec.Struct, frozen=True):
     limits: tuple[str, ...]
     created: str
     revoked: str | None
+    models: tuple[str, ...]
+    dialects: tuple[str, ...]
+    expires: str | None
+    role: str
+    run: str
+    old_until: str | None  # the secret before the last rotation is good until then
 
 
 class KeysAnswer(msgspec.Struct, frozen=True):
@@ -45,13 +63,32 @@ class KeysAnswer(msgspec.Struct, frozen=True):
     keys: tuple[KeyLine, ...]
 
 
+class KeyWords(msgspec.Struct, frozen=True):
+    """What the command line says of a key; None: nothing. `none` takes away."""
+
+    name: str | None = None
+    account: str | None = None
+    models: str | None = None
+    dialects: str | None = None
+    expires: str | None = None
+    role: str | None = None
+    run: str | None = None
+
+
 def create(
-    directory: Path, name: str, account: str, limits: tuple[str, ...], as_json: bool, clock: Clock
+    directory: Path,
+    name: str,
+    account: str,
+    limits: tuple[str, ...],
+    words: KeyWords,
+    as_json: bool,
+    clock: Clock,
 ) -> None:
     """Make a key and show its secret. Raises ValueError for wrong words, LedgerError."""
     parsed = tuple(parse_limit(text) for text in limits)
     record, secret = make_key(name, account, now_us=clock.now_us(), random_bytes=random_bytes)
-    prepare_data_dir(directory)
+    terms = terms_to_change(directory)
+    record = _changed(terms, record, words, clock.now_us())
     under = [SetLimit(f"key/{record.id}", limit) for limit in parsed]
     change(directory, [SetKey(record), *under], clock)
     shown = tuple(format_limit(limit) for limit in parsed)
@@ -63,11 +100,61 @@ def create(
     out.print(f"Shown this once. Id {record.id}, limits: {', '.join(shown) or 'none'}.", markup=False)
 
 
-def change(directory: Path, changes: Sequence[Change], clock: Clock) -> None:
-    """Change terms. Raises ValueError where they are refused, LedgerError."""
-    refused = make_changes(directory, changes, clock)
-    if refused:
-        raise ValueError(refused)
+def set_key(directory: Path, word: str, words: KeyWords, as_json: bool, clock: Clock) -> None:
+    """Change what a key may do. Raises ValueError for wrong words, LedgerError."""
+    terms = terms_to_change(directory)
+    known = find_key(terms, word)
+    changed = _changed(terms, known, words, clock.now_us())
+    if changed == known:
+        raise ValueError(f"nothing was said to change of {word}; see `weir keys set --help`")
+    change(directory, [SetKey(changed)], clock)
+    if as_json:
+        show.print_json(_line(changed, tuple(terms.limits.get(f"key/{known.id}", {}).values())))
+    else:
+        print(f"{changed.id} ({changed.name}) is changed: {_may(changed) or 'it may do everything'}.")
+
+
+def rotate(directory: Path, word: str, overlap: str, as_json: bool, clock: Clock) -> None:
+    """Give a key a new secret and show it. Raises ValueError for wrong words, LedgerError."""
+    old_until_us = clock.now_us() + parse_span(overlap)
+    known = find_key(terms_to_change(directory), word)
+    fresh, secret = rotated(known, old_until_us=old_until_us, random_bytes=random_bytes)
+    change(directory, [SetKey(fresh)], clock)
+    until = iso_time(old_until_us)
+    if as_json:
+        show.print_json(RotatedKey(known.id, secret, known.name, until))
+        return
+    print(secret)
+    old = f"good until {until[:16].replace('T', ' ')} UTC" if parse_span(overlap) else "void from now on"
+    print(f"Shown this once. The secret before ({known.hint}…) is {old}.")
+
+
+def _changed(terms: Terms, key: KeyRecord, words: KeyWords, now_us: int) -> KeyRecord:
+    """The key as the words say. Raises ValueError."""
+    said: dict[str, object] = {}
+    for name in ("name", "account", "run"):
+        value = getattr(words, name)
+        if value is not None and value == NONE and name == "run":
+            said[name] = ""
+        elif value is not None:
+            check_text(name, value)
+            said[name] = value
+    if words.models is not None:
+        said["models"] = word_list(words.models)
+    if words.dialects is not None:
+        said["dialects"] = tuple(_one_of(word, WIRES, "dialect") for word in word_list(words.dialects))
+    if words.role is not None:
+        said["role"] = "" if words.role == NONE else _one_of(words.role, ROLES, "role")
+    if words.expires is not None:
+        zone = terms.time_zone(str(said.get("account", key.account)))
+        said["expires_us"] = None if words.expires == "never" else parse_later(words.expires, now_us, zone)
+    return msgspec.structs.replace(key, **said)
+
+
+def _one_of(word: str, known: Collection[str], what: str) -> str:
+    if word not in known:
+        raise ValueError(f"there is no {what} {word!r}; {nearest(word, known)}")
+    return word
 
 
 def show_all(directory: Path, revoked: bool, as_json: bool) -> None:
@@ -84,12 +171,13 @@ def show_all(directory: Path, revoked: bool, as_json: bool) -> None:
             key.name,
             key.account,
             f"{key.hint}…",
-            ", ".join(map(format_limit, limits[key.id])),
+            ", ".join(map(_limit, limits[key.id])),
+            _may(key),
             _state(key),
         ]
         for key in keys
     ]
-    show.print_table(("id", "name", "account", "key", "limits", "since"), rows)
+    show.print_table(("id", "name", "account", "key", "limits", "may", "since"), rows)
 
 
 def _line(key: KeyRecord, limits: tuple[Limit, ...]) -> KeyLine:
@@ -101,7 +189,29 @@ def _line(key: KeyRecord, limits: tuple[Limit, ...]) -> KeyLine:
         limits=tuple(map(format_limit, limits)),
         created=iso_time(key.created_us),
         revoked=None if key.revoked_us is None else iso_time(key.revoked_us),
+        models=key.models,
+        dialects=key.dialects,
+        expires=None if key.expires_us is None else iso_time(key.expires_us),
+        role=key.role,
+        run=key.run,
+        old_until=iso_time(key.old_until_us) if key.old_hash else None,
     )
+
+
+def _limit(limit: Limit) -> str:
+    return f"{format_limit(limit)} of {limit.model}" if limit.model else format_limit(limit)
+
+
+def _may(key: KeyRecord) -> str:
+    """What it is for, where that is not everything."""
+    parts = (
+        ("models", " ".join(key.models)),
+        ("dialects", " ".join(key.dialects)),
+        ("until", "" if key.expires_us is None else f"{iso_time(key.expires_us)[:16]}Z"),
+        ("role", key.role),
+        ("run", key.run),
+    )
+    return ", ".join(f"{name} {value}" for name, value in parts if value)
 
 
 def _state(key: KeyRecord) -> str:
@@ -112,13 +222,9 @@ def _state(key: KeyRecord) -> str:
 
 def revoke(directory: Path, word: str, as_json: bool, clock: Clock) -> None:
     """Revoke the key with this id or name. Raises ValueError where none or several fit, LedgerError."""
-    live = [key for key in terms_now(directory).keys.values() if key.revoked_us is None]
-    found = [key for key in live if key.id == word] or [key for key in live if key.name == word]
-    if len(found) != 1:
-        what = "no live key" if not found else f"{len(found)} keys"
-        raise ValueError(f"{what} with the id or name {word!r}; `weir keys list` shows their ids")
-    change(directory, [RevokeKey(found[0].id, clock.now_us())], clock)
+    key = find_key(terms_now(directory), word)
+    change(directory, [RevokeKey(key.id, clock.now_us())], clock)
     if as_json:
-        show.print_json({"id": found[0].id, "revoked": True})
+        show.print_json({"id": key.id, "revoked": True})
     else:
-        print(f"{found[0].id} ({found[0].name}) is revoked.")
+        print(f"{key.id} ({key.name}) is revoked.")

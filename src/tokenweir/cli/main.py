@@ -2,12 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from tokenweir.cli import money_commands, terms_commands
+from tokenweir.cli.options import Config, Data, Json, Since, Until, group
+from tokenweir.cli.options import checked as _checked
+from tokenweir.cli.options import directory as _directory
 from tokenweir.core.errors import TokenweirError
 
 app = typer.Typer(
@@ -18,46 +21,12 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,  # plain help comes in a third of the time
 )
-keys_app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True, rich_markup_mode=None)
-ledger_app = typer.Typer(
-    help="Check the ledger and copy it out.", no_args_is_help=True, rich_markup_mode=None
-)
-prices_app = typer.Typer(
-    help="Show what tokens cost, and refresh it.", no_args_is_help=True, rich_markup_mode=None
-)
-app.add_typer(keys_app, name="keys")
+ledger_app = group("Check the ledger and copy it out.")
+prices_app = group("Show what tokens cost, and refresh it.")
+for name, commands in (*terms_commands.GROUPS.items(), *money_commands.GROUPS.items()):
+    app.add_typer(commands, name=name)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(prices_app, name="prices")
-
-Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Where the ledger lies.")]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings' file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Since = Annotated[str, typer.Option("--since", metavar="WHEN", help="Such as 24h, 7d, today or 2026-11-01.")]
-Until = Annotated[str, typer.Option("--until", metavar="WHEN", help="Such as 2026-11-30; not included.")]
-
-
-def _usage_error(error: ValueError) -> NoReturn:
-    from tokenweir.cli.exits import USAGE
-
-    print(f"weir: {error}", file=sys.stderr)
-    raise SystemExit(USAGE)
-
-
-def _checked(action: Callable[[], None]) -> None:
-    """Run; words that cannot be read end the program as a wrong command line does."""
-    try:
-        action()
-    except ValueError as error:
-        _usage_error(error)
-
-
-def _directory(data: Path | None, config: Path | None = None) -> Path:
-    from tokenweir.cli.settings import data_dir
-    from tokenweir.cli.settings_file import load_settings
-
-    if data is not None:
-        return data.expanduser().absolute()
-    return data_dir(load_settings(os.environ, file=config), os.environ)
 
 
 @app.command()
@@ -73,53 +42,6 @@ def up(
 
     flags: dict[str, object] = {"host": host, "port": port, "data": data, "workers": workers}
     raise SystemExit(up(UpOptions(config=config, flags=flags), os.environ))
-
-
-@keys_app.command("create")
-def keys_create(
-    name: Annotated[str, typer.Option(help="What the key is for.")],
-    limit: Annotated[
-        list[str] | None,
-        typer.Option(help='Such as "¥5/day", "2M tokens/month" or "100 calls/day"; may stand several times.'),
-    ] = None,
-    account: Annotated[str, typer.Option(help="Who pays.")] = "default",
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """Make a key; its secret is shown once."""
-    from tokenweir.cli import keys_command
-    from tokenweir.cli.system import SystemClock
-
-    _checked(
-        lambda: keys_command.create(
-            _directory(data), name, account, tuple(limit or ()), as_json, SystemClock()
-        )
-    )
-
-
-@keys_app.command("list")
-def keys_list(
-    revoked: Annotated[bool, typer.Option("--all", help="Revoked ones too.")] = False,
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """List keys: never their secrets."""
-    from tokenweir.cli import keys_command
-
-    keys_command.show_all(_directory(data), revoked, as_json)
-
-
-@keys_app.command("revoke")
-def keys_revoke(
-    key: Annotated[str, typer.Argument(help="The key's id, or its name where only one has it.")],
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """Revoke a key: calls with it are refused from now on."""
-    from tokenweir.cli import keys_command
-    from tokenweir.cli.system import SystemClock
-
-    _checked(lambda: keys_command.revoke(_directory(data), key, as_json, SystemClock()))
 
 
 @app.command()
@@ -148,6 +70,12 @@ def usage(
             help="model, key, account, run, day, hour, upstream, deployment or dialect; or several."
         ),
     ] = "model",
+    tree: Annotated[
+        bool, typer.Option("--tree", help="With --by account: each with the sums of all below it.")
+    ] = False,
+    currency: Annotated[
+        str, typer.Option("--in", metavar="CURRENCY", help="Convert day by day, by `weir rates`.")
+    ] = "",
     since: Since = "",
     until: Until = "",
     data: Data = None,
@@ -157,7 +85,8 @@ def usage(
     from tokenweir.cli import usage_command
     from tokenweir.cli.system import SystemClock
 
-    _checked(lambda: usage_command.run(_directory(data), by, since, until, as_json, SystemClock()))
+    words = usage_command.UsageWords(by, since, until, tree, currency)
+    _checked(lambda: usage_command.run(_directory(data), words, as_json, SystemClock()))
 
 
 @app.command()
@@ -174,7 +103,7 @@ def calls(
     as_json: Json = False,
 ) -> None:
     """List calls, newest first; or one with its entries, down to the tokens and prices of its cost."""
-    from tokenweir.cli import calls_command
+    from tokenweir.cli import call_command, calls_command
     from tokenweir.cli.exits import FAILED
     from tokenweir.cli.system import SystemClock
 
@@ -184,7 +113,7 @@ def calls(
         if follow:
             calls_command.run_follow(directory, model=model, key=key, as_json=as_json)
         elif call:
-            if not calls_command.run_one(directory, call, as_json=as_json):
+            if not call_command.run(directory, call, as_json=as_json):
                 print(f"weir: the ledger has no call {call}", file=sys.stderr)
                 raise SystemExit(FAILED)
         else:
@@ -246,6 +175,15 @@ def reconcile_(
         raise SystemExit(reconcile_command.run(directory, asked, os.environ, config, SystemClock()))
 
     _checked(act)
+
+
+@app.command()
+def audit(since: Since = "", data: Data = None, as_json: Json = False) -> None:
+    """Show who changed what, and when: accounts, keys, limits, credit, prices."""
+    from tokenweir.cli import audit_command
+    from tokenweir.cli.system import SystemClock
+
+    _checked(lambda: audit_command.run(_directory(data), since, as_json, SystemClock()))
 
 
 @ledger_app.command("verify")

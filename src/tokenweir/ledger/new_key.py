@@ -43,8 +43,7 @@ def make_key(
 ) -> tuple[KeyRecord, str]:
     """A record for the ledger and the secret for its owner. Raises ValueError for an unusable name."""
     for what, text in (("name", name), ("account", account)):
-        if not text.strip() or len(text) > MAX_NAME_LENGTH or not text.isprintable():
-            raise ValueError(f"a key's {what} must be 1 to {MAX_NAME_LENGTH} printable characters")
+        check_text(what, text)
     secret = new_secret(random_bytes)
     record = KeyRecord(
         id=f"key_{random_bytes(8).hex()}",
@@ -55,3 +54,9 @@ def make_key(
         created_us=now_us,
     )
     return record, secret
+
+
+def check_text(what: str, text: str) -> None:
+    """Raises ValueError for a name, or the name of an account, that a key cannot have."""
+    if not text.strip() or len(text) > MAX_NAME_LENGTH or not text.isprintable():
+        raise ValueError(f"a key's {what} must be 1 to {MAX_NAME_LENGTH} printable characters")

@@ -9,6 +9,8 @@ from tokenweir.catalog.price import AppliedPrice, Rates, SpreadCost, read_applie
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
 from tokenweir.ledger.entries import ENDS, Entry, Kind, Outcome
+from tokenweir.ledger.store import read_changes
+from tokenweir.ledger.terms import NoteCorrection
 from tokenweir.ledger.views.reader import COLUMNS, read_entry
 
 MAX_PAGE = 1_000
@@ -75,6 +77,9 @@ class CallDetail(msgspec.Struct, frozen=True):
 
     row: CallRow | None  # None: it is still under way
     entries: tuple[PricedEntry, ...]
+    corrections: dict[
+        str, str
+    ] = {}  # why entries of it were corrected, in words, by what they name as their reason
 
 
 def calls(
@@ -119,7 +124,16 @@ def call_detail(connection: sqlite3.Connection, call: bytes) -> CallDetail | Non
     ends = [(seq, entry) for seq, entry in found if entry.kind in _ENDS]
     # A row is known by the entry that ended it first: a correction does not move it to another page.
     row = _summed(ends[0][0], [entry for _, entry in found]) if ends else None
-    return CallDetail(row, priced)
+    return CallDetail(row, priced, _corrections(connection, [entry for _, entry in found]))
+
+
+def _corrections(connection: sqlite3.Connection, found: Sequence[Entry]) -> dict[str, str]:
+    """The notes that corrected entries name."""
+    named = {entry.reason for entry in found if entry.kind in (Kind.REPRICED, Kind.REPRICED_ATTEMPT)}
+    if not named:
+        return {}
+    notes = (audited.change for audited in read_changes(connection))
+    return {note.id: note.what for note in notes if isinstance(note, NoteCorrection) and note.id in named}
 
 
 def products(usage: Usage, rates: Rates) -> tuple[Product, ...]:
