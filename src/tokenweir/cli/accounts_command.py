@@ -272,6 +272,7 @@ def _lines(seen: Seen, branch: Branch) -> list[str]:
         ("keys", ", ".join(terms.keys[id].name for id in _keys(terms, branch.id))),
         ("cost this month", show.money(row.cost_pico) or "nothing"),
         ("charge this month", show.money(row.charge_pico)),
+        ("margin", show.money(row.margin_pico)),
     )
     lines += [f"    {name}: {value}" for name, value in facts if value]
     for scope in (f"account/{id}" for id in terms.chain(branch.id)):

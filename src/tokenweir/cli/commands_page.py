@@ -38,8 +38,8 @@ Fields are only added, never renamed or removed. Money is exact decimal strings 
 | `weir standing list --json` | `{"standing": [{"id", "upstream", "currency", "cost", "per", "units", "spread_by", "since", "until", "note"}]}` |
 | `weir audit --json` | one object a line: `{"seq", "at", "actor", "actor_name", "kind", "what", "after_seq"}` |
 | `weir usage --json` | `{"rows": [{"by": {"model": …}, "calls", "tokens": {"input", "cache_read", "cache_write", "output", \
-"reasoning"}, "cost": {"CNY": "0.000012"}, "charge", "unpriced_calls", "estimated_calls", …}], "since", "until"}`; with `--in` each row has \
-`"converted": {"currency", "cost", "charge", "cost_apart", "charge_apart"}`, and `"rates"` names those used; with `--tree`, `"parent"` and `"depth"` |
+"reasoning"}, "cost": {"CNY": "0.000012"}, "charge", "margin", "unpriced_calls", "estimated_calls", …}], "since", "until"}`; with `--in` each row has \
+`"converted": {"currency", "cost", "charge", "margin", "cost_apart", …}`, and `"rates"` names those used; with `--tree`, `"parent"` and `"depth"` |
 | `weir calls --json` | one object a line: `{"call", "at", "key", "model", "tokens", "cost", "outcome", …, "seq"}` |
 | `weir calls CALL --json` | the same object with `"entries": [{"seq", "kind", "tokens", "price", "products": [{"token_class", \
 "tokens", "per_million", "amount"}], "cost", …}]`; under way: `{"call", "open", "entries"}` |

@@ -8,27 +8,15 @@ import msgspec
 from tokenweir.cli import show
 from tokenweir.cli.moments import parse_moment
 from tokenweir.cli.settings_file import nearest
+from tokenweir.cli.usage_table import RateUsed, Shown, Tokens, print_usage, rates_used, tokens_of
 from tokenweir.core.clock import Clock
 from tokenweir.core.money import check_currency, format_pico
-from tokenweir.ledger.terms import ExchangeRate, Terms
+from tokenweir.ledger.terms import Terms
 from tokenweir.ledger.views import GROUPS, UsageRow, iso_time, open_reader, total, usage, whole_hours
 from tokenweir.ledger.views.accounts import account_tree
-from tokenweir.ledger.views.conversion import Converted, RateBook
+from tokenweir.ledger.views.conversion import RateBook
 from tokenweir.ledger.views.converted import ConvertedRow, converted, total_converted, with_days
 from tokenweir.ledger.views.terms import terms_now
-
-#: A table names so many of the rates that were used.
-MOST_RATES_SHOWN = 12
-
-
-class Tokens(msgspec.Struct, frozen=True):
-    """Disjoint classes; cache writes of every length together."""
-
-    input: int
-    cache_read: int
-    cache_write: int
-    output: int
-    reasoning: int
 
 
 class ConvertedLine(msgspec.Struct, frozen=True):
@@ -37,19 +25,10 @@ class ConvertedLine(msgspec.Struct, frozen=True):
     currency: str
     cost: str
     charge: str
+    margin: str
     cost_apart: dict[str, str]
     charge_apart: dict[str, str]
-
-
-class RateUsed(msgspec.Struct, frozen=True):
-    """A rate that was used; `inverse`: `quote` was converted into `base` by it."""
-
-    base: str
-    quote: str
-    day: str
-    rate: str
-    source: str
-    inverse: bool
+    margin_apart: dict[str, str]
 
 
 class UsageLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -66,7 +45,8 @@ class UsageLine(msgspec.Struct, frozen=True, omit_defaults=True):
     refused: int
     failed: int
     attempts: int
-    charge: dict[str, str]  # where accounts are charged by a price of their own
+    charge: dict[str, str]  # where accounts are charged by a price of their own …
+    margin: dict[str, str]  # … and by how much that is above the cost of these calls
     converted: ConvertedLine | None = None  # with --in
     parent: str | None = None  # with --tree: the account above; the sums are those of all below too
     depth: int | None = None
@@ -91,15 +71,6 @@ class UsageWords(msgspec.Struct, frozen=True):
     currency: str = ""
 
 
-class Shown(msgspec.Struct, frozen=True):
-    """A row of the table: its sums, where it stands in a tree, and its money in one currency."""
-
-    row: UsageRow
-    money: ConvertedRow | None = None
-    parent: str = ""
-    depth: int | None = None
-
-
 def usage_line(row: UsageRow) -> UsageLine:
     """The JSON form of a row."""
     return UsageLine(
@@ -115,6 +86,7 @@ def usage_line(row: UsageRow) -> UsageLine:
         failed=row.failed,
         attempts=row.attempts,
         charge=show.decimals(row.charge_pico),
+        margin=show.decimals(row.margin_pico),
     )
 
 
@@ -132,15 +104,11 @@ def _converted_line(money: ConvertedRow) -> ConvertedLine:
         currency=money.cost.currency,
         cost=format_pico(money.cost.pico),
         charge=format_pico(money.charge.pico),
+        margin=format_pico(money.margin.pico),
         cost_apart=show.decimals(money.cost.apart),
         charge_apart=show.decimals(money.charge.apart),
+        margin_apart=show.decimals(money.margin.apart),
     )
-
-
-def tokens_of(row: UsageRow) -> Tokens:
-    """The five classes that are shown."""
-    written = row.cache_write_5m + row.cache_write_1h
-    return Tokens(row.input, row.cache_read, written, row.output, row.reasoning)
 
 
 def parse_groups(text: str) -> tuple[str, ...]:
@@ -173,9 +141,9 @@ def run(directory: Path, words: UsageWords, as_json: bool, clock: Clock) -> None
     shown = _tree(flat, terms, currency) if words.tree else flat
     if as_json:
         first, last = (None if us is None else iso_time(us) for us in whole_hours(since_us, until_us))
-        show.print_json(UsageAnswer(tuple(map(_shown_line, shown)), first, last, _rates_used(flat)))
+        show.print_json(UsageAnswer(tuple(map(_shown_line, shown)), first, last, rates_used(flat)))
         return
-    _print(groups, shown, _whole(flat, currency))
+    print_usage(groups, shown, _whole(flat, currency))
 
 
 def _tree(flat: list[Shown], terms: Terms, currency: str) -> list[Shown]:
@@ -198,73 +166,3 @@ def _whole(parts: list[Shown], currency: str) -> Shown:
         return Shown(total(part.row for part in parts))
     money = total_converted([part.money for part in parts if part.money is not None], currency)
     return Shown(money.row, money)
-
-
-def _rates_used(shown: list[Shown]) -> tuple[RateUsed, ...]:
-    used = {rate for part in shown if part.money is not None for rate in part.money.rates}
-    return tuple(
-        RateUsed(quoted.base, quoted.quote, quoted.day, format_pico(quoted.rate_pico), quoted.source, inverse)
-        for quoted, inverse in sorted(map(msgspec.structs.astuple, used), key=_by_pair_and_day)
-    )
-
-
-def _by_pair_and_day(used: tuple[ExchangeRate, bool]) -> tuple[str, str, str, bool]:
-    quoted, inverse = used
-    return quoted.base, quoted.quote, quoted.day, inverse
-
-
-def _print(groups: tuple[str, ...], shown: list[Shown], whole: Shown) -> None:
-    charged = bool(whole.row.charge_pico)
-    apart = whole.money is not None and bool(whole.money.cost.apart or whole.money.charge.apart)
-    counts = ["calls", "input", "cached", "written", "output", "reasoning"]
-    amounts = ["cost", *(["charge"] if charged else []), *(["without a rate"] if apart else [])]
-    columns = [*groups, *counts, *amounts, "remarks"]
-    lines = [[*_named(part), *_cells(part, charged, apart)] for part in shown]
-    if len(shown) > 1:
-        lines.append(["total", *[""] * (len(groups) - 1), *_cells(whole, charged, apart)])
-    show.print_table(columns, lines, right=frozenset(range(len(groups), len(columns) - 1)))
-    out = show.console()
-    if not shown:
-        out.print("No calls yet.")
-    rates = _rates_used([whole])
-    for rate in rates[:MOST_RATES_SHOWN]:
-        source = f" ({rate.source})" if rate.source else ""
-        out.print(f"1 {rate.base} = {rate.rate} {rate.quote} from {rate.day} on{source}", markup=False)
-    if len(rates) > MOST_RATES_SHOWN:
-        out.print(f"… and {len(rates) - MOST_RATES_SHOWN:,} more rates; --json names them all")
-
-
-def _named(shown: Shown) -> list[str]:
-    names = list(shown.row.by.values())
-    return ["  " * shown.depth + names[0]] if shown.depth else names
-
-
-def _cells(shown: Shown, charged: bool, apart: bool) -> list[str]:
-    row, money = shown.row, shown.money
-    counts = (row.calls, *msgspec.structs.astuple(tokens_of(row)))
-    cost, charge = row.cost_pico, row.charge_pico
-    if money is not None:
-        # Nothing is told as nothing: what has no rate stands apart.
-        cost, charge = _in_one(money.cost, cost), _in_one(money.charge, charge)
-    amounts = [show.money(cost) or "–", *([show.money(charge) or "–"] if charged else [])]
-    if apart and money is not None:
-        parts = (("", money.cost.apart), ("charge ", money.charge.apart))
-        amounts.append(", ".join(word + show.money(pico) for word, pico in parts if pico) or "–")
-    return [*(f"{count:,}" for count in counts), *amounts, remarks(row)]
-
-
-def _in_one(money: Converted, was: dict[str, int]) -> dict[str, int]:
-    return {money.currency: money.pico} if was.keys() - money.apart.keys() else {}
-
-
-def remarks(row: UsageRow) -> str:
-    """What must be known to read the numbers right."""
-    parts = (
-        (row.unpriced_calls, "unpriced"),
-        (row.estimated_calls, "estimated"),
-        (row.counted_calls, "counted here"),
-        (row.unknown_calls, "of unknown usage"),
-        (row.failed, "failed"),
-        (row.refused, "refused"),
-    )
-    return ", ".join(f"{count:,} {word}" for count, word in parts if count)

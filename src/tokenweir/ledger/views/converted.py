@@ -15,6 +15,7 @@ class ConvertedRow(msgspec.Struct, frozen=True):
     row: UsageRow
     cost: Converted
     charge: Converted
+    margin: Converted
 
     @property
     def rates(self) -> tuple[Rate, ...]:
@@ -34,9 +35,10 @@ def converted(
     found: dict[tuple[str, ...], list[ConvertedRow]] = {}
     for row in rows:
         day = row.by.get("day") or row.by["hour"][:10]
-        cost, charge = (book.convert(pico, currency, day) for pico in (row.cost_pico, row.charge_pico))
+        amounts = (row.cost_pico, row.charge_pico, row.margin_pico)
+        cost, charge, margin = (book.convert(pico, currency, day) for pico in amounts)
         group = tuple(row.by[name] for name in groups)
-        found.setdefault(group, []).append(ConvertedRow(row, cost, charge))
+        found.setdefault(group, []).append(ConvertedRow(row, cost, charge, margin))
     summed = []
     for group, parts in found.items():
         whole = total_converted(parts, currency)
@@ -50,4 +52,5 @@ def total_converted(rows: Sequence[ConvertedRow], currency: str) -> ConvertedRow
     nothing = Converted(currency, 0, {}, ())
     cost = reduce(add, (row.cost for row in rows), nothing)
     charge = reduce(add, (row.charge for row in rows), nothing)
-    return ConvertedRow(total(row.row for row in rows), cost, charge)
+    margin = reduce(add, (row.margin for row in rows), nothing)
+    return ConvertedRow(total(row.row for row in rows), cost, charge, margin)

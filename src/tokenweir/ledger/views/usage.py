@@ -24,7 +24,8 @@ class UsageRow(msgspec.Struct, kw_only=True):
     """Sums over one group. Tokens are in disjoint classes; money is by currency.
 
     `cost_pico` is what calls cost. `charge_pico` is what accounts are charged for those that have a price of their own;
-    `uncharged_calls` have none.
+    `uncharged_calls` have none. `margin_pico` is what these charges are above the cost of the calls they are for; in
+    each currency by itself, so it is less than nothing where the cost is in another currency than the charge.
     """
 
     by: dict[str, str]
@@ -48,6 +49,7 @@ class UsageRow(msgspec.Struct, kw_only=True):
     duration_us: int = 0
     cost_pico: dict[str, int] = {}
     charge_pico: dict[str, int] = {}
+    margin_pico: dict[str, int] = {}
 
     @property
     def tokens(self) -> int:
@@ -75,7 +77,7 @@ def usage(
             group = record[: len(by)]
             row = rows.get(group)
             if row is None:
-                row = rows[group] = UsageRow(by=_named(by, group), cost_pico={}, charge_pico={})
+                row = rows[group] = UsageRow(by=_named(by, group))
             _add(row, record[len(by) : len(by) + 2], record[len(by) + 2 :])
     shown = [group for group, row in rows.items() if _is_something(row)]
     return [rows[group] for group in sorted(shown, key=lambda g: tuple(map(str, g)))]
@@ -145,21 +147,28 @@ def _shown(name: str, value: object) -> str:
 def _add(row: UsageRow, currencies: Sequence[str], sums: Sequence[int]) -> None:
     for name, value in zip(_COUNTS, sums, strict=False):
         setattr(row, name, getattr(row, name) + value)
-    money = sums[len(_COUNTS) :]
-    for currency, amounts, units, pico in zip(
-        currencies, (row.cost_pico, row.charge_pico), money[::2], money[1::2], strict=True
+    cost_units, cost, charge_units, charge = sums[len(_COUNTS) :]
+    for currency, mine, pico in zip(
+        currencies,
+        (row.cost_pico, row.charge_pico),
+        (cost_units * PICO + cost, charge_units * PICO + charge),
+        strict=True,
     ):
         if currency:
-            amounts[currency] = amounts.get(currency, 0) + units * PICO + pico
+            mine[currency] = mine.get(currency, 0) + pico
+            if currencies[1]:  # it is charged
+                sign = 1 if mine is row.charge_pico else -1
+                row.margin_pico[currency] = row.margin_pico.get(currency, 0) + sign * pico
 
 
 def total(rows: Iterable[UsageRow]) -> UsageRow:
     """The sum of all groups."""
-    whole = UsageRow(by={}, cost_pico={}, charge_pico={})
+    whole = UsageRow(by={})
     for row in rows:
         for name in _COUNTS:
             setattr(whole, name, getattr(whole, name) + getattr(row, name))
-        for mine, theirs in ((whole.cost_pico, row.cost_pico), (whole.charge_pico, row.charge_pico)):
-            for currency, pico in theirs.items():
+        for name in ("cost_pico", "charge_pico", "margin_pico"):
+            mine: dict[str, int] = getattr(whole, name)
+            for currency, pico in getattr(row, name).items():
                 mine[currency] = mine.get(currency, 0) + pico
     return whole
