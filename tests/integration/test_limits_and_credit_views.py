@@ -73,6 +73,18 @@ def test_a_day_is_that_of_the_account_and_renews(ledger: WrittenLedger) -> None:
     assert limits(ledger)[0].spent == 0
 
 
+@pytest.mark.parametrize(
+    ("unit", "spent"), [("tokens", 33), ("calls", 2), ("CNY", 26 * 4_000_000 + 7 * 16_000_000)]
+)
+def test_a_limit_that_is_set_late_begins_with_what_its_window_has_seen(
+    ledger: WrittenLedger, unit: str, spent: int
+) -> None:
+    ledger.end(ledger.open(), Usage(input=10, cache_read=5, output=4, reasoning=1))
+    ledger.end(ledger.open(), Usage(input=11, output=2))
+    ledger.change(t.SetLimit("account/acme", t.Limit(unit, PICO, "month")))
+    assert limits(ledger)[0].spent == spent
+
+
 def test_a_limit_that_was_lowered_has_nothing_left_rather_than_less(ledger: WrittenLedger) -> None:
     ledger.change(t.SetLimit("key/k", t.Limit("tokens", 10_000, "total")))
     ledger.open()

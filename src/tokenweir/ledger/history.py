@@ -13,7 +13,7 @@ Below = Callable[[str], set[str]]
 #: What is paid for an entry: the charge where there is one, else the cost.
 _PAID = "iif(charge_price <> '', coalesce(charge_pico, 0), coalesce(cost_pico, 0))"
 _PAID_IN = "iif(charge_price <> '', charge_currency, currency)"
-_TOKENS = "input + cache_read + cache_write_5m + cache_write_1h + output + reasoning"
+_TOKENS = "(input + cache_read + cache_write_5m + cache_write_1h + output + reasoning)"
 _COLUMNS = {"account": "account", "key": "key", "run": "run"}
 
 
