@@ -1,5 +1,8 @@
 """Small parts of what is shown of terms: bars, the tree of accounts, rates from CSV, options in lower case."""
 
+import subprocess
+import sys
+
 import pytest
 import typer.main
 from hypothesis import given
@@ -111,3 +114,16 @@ def _options(command: object) -> list[str]:
         return [option for child in command.commands.values() for option in _options(child)]
     assert isinstance(command, TyperCommand)
     return [name for param in command.params for name in param.opts if name.startswith("-")]
+
+
+def test_a_group_is_put_together_only_when_it_is_asked_for() -> None:
+    script = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom tokenweir.cli.main import app\n"
+        "assert CliRunner().invoke(app, ['models', '--help']).exit_code == 0\n"
+        "assert 'tokenweir.cli.terms_commands' not in sys.modules\n"
+        "assert CliRunner().invoke(app, ['keys', 'list', '--help']).exit_code == 0\n"
+        "assert 'tokenweir.cli.terms_commands' in sys.modules\n"
+        "assert 'tokenweir.cli.money_commands' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -17,7 +17,6 @@ from tokenweir.ledger.new_key import check_text, make_key, rotated
 from tokenweir.ledger.terms import KeyRecord, Limit, RevokeKey, SetKey, SetLimit, Terms
 from tokenweir.ledger.views import iso_time
 from tokenweir.ledger.views.terms import terms_now
-from tokenweir.protocol.wires import WIRES
 
 
 class CreatedKey(msgspec.Struct, frozen=True):
@@ -142,6 +141,8 @@ def _changed(terms: Terms, key: KeyRecord, words: KeyWords, now_us: int) -> KeyR
     if words.models is not None:
         said["models"] = word_list(words.models)
     if words.dialects is not None:
+        from tokenweir.protocol.wires import WIRES  # takes a while, and lists need none of it
+
         said["dialects"] = tuple(_one_of(word, WIRES, "dialect") for word in word_list(words.dialects))
     if words.role is not None:
         said["role"] = "" if words.role == NONE else _one_of(words.role, ROLES, "role")

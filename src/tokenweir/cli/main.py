@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tokenweir.cli import money_commands, terms_commands
+from tokenweir.cli.later import Root
 from tokenweir.cli.options import Config, Data, Json, Since, Until, group
 from tokenweir.cli.options import checked as _checked
 from tokenweir.cli.options import directory as _directory
@@ -15,6 +15,7 @@ from tokenweir.core.errors import TokenweirError
 
 app = typer.Typer(
     name="weir",
+    cls=Root,
     help="One door in front of every open model: routes calls, meters tokens, limits what may be spent.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -23,8 +24,6 @@ app = typer.Typer(
 )
 ledger_app = group("Check the ledger and copy it out.")
 prices_app = group("Show what tokens cost, and refresh it.")
-for name, commands in (*terms_commands.GROUPS.items(), *money_commands.GROUPS.items()):
-    app.add_typer(commands, name=name)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(prices_app, name="prices")
 

@@ -133,7 +133,8 @@ def charges_set(
     account: OfAccount = "",
     model: Model = "*",
     markup: Annotated[
-        str, typer.Option(metavar="PERCENT", help="On top of what calls cost: 25%; a discount: --markup=-10%.")
+        str,
+        typer.Option(metavar="PERCENT", help="On top of what calls cost: 25%; a discount: --markup=-10%."),
     ] = "",
     input: Annotated[str, typer.Option(metavar="PRICE", help="Per million tokens of input.")] = "",
     output: Annotated[str, typer.Option(metavar="PRICE", help="Per million tokens of output.")] = "",

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,12 +12,10 @@ from tokenweir.cli.settings_file import nearest
 from tokenweir.cli.usage_table import RateUsed, Shown, Tokens, print_usage, rates_used, tokens_of
 from tokenweir.core.clock import Clock
 from tokenweir.core.money import check_currency, format_pico
-from tokenweir.ledger.terms import Terms
 from tokenweir.ledger.views import GROUPS, UsageRow, iso_time, open_reader, total, usage, whole_hours
-from tokenweir.ledger.views.accounts import account_tree
-from tokenweir.ledger.views.conversion import RateBook
-from tokenweir.ledger.views.converted import ConvertedRow, converted, total_converted, with_days
-from tokenweir.ledger.views.terms import terms_now
+
+if TYPE_CHECKING:
+    from tokenweir.ledger.views.converted import ConvertedRow
 
 
 class ConvertedLine(msgspec.Struct, frozen=True):
@@ -99,7 +98,7 @@ def _shown_line(shown: Shown) -> UsageLine:
     return line
 
 
-def _converted_line(money: ConvertedRow) -> ConvertedLine:
+def _converted_line(money: "ConvertedRow") -> ConvertedLine:
     return ConvertedLine(
         currency=money.cost.currency,
         cost=format_pico(money.cost.pico),
@@ -130,39 +129,17 @@ def run(directory: Path, words: UsageWords, as_json: bool, clock: Clock) -> None
     now_us = clock.now_us()
     since_us = parse_moment(words.since, now_us) if words.since else None
     until_us = parse_moment(words.until, now_us) if words.until else None
-    with closing(open_reader(directory)) as connection:
-        rows = usage(connection, with_days(groups) if currency else groups, since_us, until_us)
-    terms = terms_now(directory) if currency or words.tree else Terms()
-    if currency:
-        book = RateBook(terms.rates.values())
-        flat = [Shown(money.row, money) for money in converted(rows, groups, currency, book)]
+    if currency or words.tree:
+        from tokenweir.cli import usage_arranged
+
+        arrangement = usage_arranged.Arrangement(groups, words.tree, currency)
+        shown, whole = usage_arranged.read(directory, arrangement, since_us, until_us)
     else:
-        flat = [Shown(row) for row in rows]
-    shown = _tree(flat, terms, currency) if words.tree else flat
+        with closing(open_reader(directory)) as connection:
+            rows = usage(connection, groups, since_us, until_us)
+        shown, whole = [Shown(row) for row in rows], Shown(total(rows))
     if as_json:
         first, last = (None if us is None else iso_time(us) for us in whole_hours(since_us, until_us))
-        show.print_json(UsageAnswer(tuple(map(_shown_line, shown)), first, last, rates_used(flat)))
+        show.print_json(UsageAnswer(tuple(map(_shown_line, shown)), first, last, rates_used(whole)))
         return
-    print_usage(groups, shown, _whole(flat, currency))
-
-
-def _tree(flat: list[Shown], terms: Terms, currency: str) -> list[Shown]:
-    """Accounts under the ones above them, each with all below it."""
-    known = {shown.row.by["account"]: shown for shown in flat}
-    tree = account_tree(terms, known)
-    found = []
-    for branch in tree:
-        whole = _whole([known[id] for id in branch.below if id in known], currency)
-        whole.row.by = {"account": branch.id}
-        record = terms.accounts.get(branch.id)
-        parent = record.parent if record is not None else ""
-        found.append(Shown(whole.row, whole.money, parent, branch.depth))
-    return found
-
-
-def _whole(parts: list[Shown], currency: str) -> Shown:
-    """The sum of rows."""
-    if not currency:
-        return Shown(total(part.row for part in parts))
-    money = total_converted([part.money for part in parts if part.money is not None], currency)
-    return Shown(money.row, money)
+    print_usage(groups, shown, whole)

@@ -1,13 +1,17 @@
 """How usage is shown: the table of `weir usage`, and what its rows are made of."""
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from tokenweir.cli import show
 from tokenweir.core.money import format_pico
-from tokenweir.ledger.terms import ExchangeRate
 from tokenweir.ledger.views import UsageRow
-from tokenweir.ledger.views.conversion import Converted
-from tokenweir.ledger.views.converted import ConvertedRow
+
+if TYPE_CHECKING:  # plain usage is shown without them, and sooner
+    from tokenweir.ledger.terms import ExchangeRate
+    from tokenweir.ledger.views.conversion import Converted
+    from tokenweir.ledger.views.converted import ConvertedRow
 
 #: A table names so many of the rates that were used.
 MOST_RATES_SHOWN = 12
@@ -38,7 +42,7 @@ class Shown(msgspec.Struct, frozen=True):
     """A row of the table: its sums, where it stands in a tree, and its money in one currency."""
 
     row: UsageRow
-    money: ConvertedRow | None = None
+    money: "ConvertedRow | None" = None
     parent: str = ""
     depth: int | None = None
 
@@ -49,16 +53,16 @@ def tokens_of(row: UsageRow) -> Tokens:
     return Tokens(row.input, row.cache_read, written, row.output, row.reasoning)
 
 
-def rates_used(shown: list[Shown]) -> tuple[RateUsed, ...]:
-    """Every rate that rows were converted by, once."""
-    used = {rate for part in shown if part.money is not None for rate in part.money.rates}
+def rates_used(whole: Shown) -> tuple[RateUsed, ...]:
+    """Every rate that a sum was converted by, once."""
+    used = () if whole.money is None else whole.money.rates
     return tuple(
         RateUsed(quoted.base, quoted.quote, quoted.day, format_pico(quoted.rate_pico), quoted.source, inverse)
         for quoted, inverse in sorted(map(msgspec.structs.astuple, used), key=_by_pair_and_day)
     )
 
 
-def _by_pair_and_day(used: tuple[ExchangeRate, bool]) -> tuple[str, str, str, bool]:
+def _by_pair_and_day(used: "tuple[ExchangeRate, bool]") -> tuple[str, str, str, bool]:
     quoted, inverse = used
     return quoted.base, quoted.quote, quoted.day, inverse
 
@@ -77,7 +81,7 @@ def print_usage(groups: tuple[str, ...], shown: list[Shown], whole: Shown) -> No
     out = show.console()
     if not shown:
         out.print("No calls yet.")
-    rates = rates_used([whole])
+    rates = rates_used(whole)
     for rate in rates[:MOST_RATES_SHOWN]:
         source = f" ({rate.source})" if rate.source else ""
         out.print(f"1 {rate.base} = {rate.rate} {rate.quote} from {rate.day} on{source}", markup=False)
@@ -105,7 +109,7 @@ def _cells(shown: Shown, charged: bool, apart: bool) -> list[str]:
     return [*(f"{count:,}" for count in counts), *cells, remarks(row)]
 
 
-def _in_one(money: Converted, was: dict[str, int]) -> dict[str, int]:
+def _in_one(money: "Converted", was: dict[str, int]) -> dict[str, int]:
     """Nothing is told as nothing: what has no rate stands apart."""
     return {money.currency: money.pico} if money.rates or money.currency in was else {}
 

@@ -199,7 +199,7 @@ class Purse:
     def left(self, unit: str, at_us: int) -> int:
         """Tokens, or pico of its currency, that a call opened now may set aside; less than nothing with debts."""
         if unit == "tokens":
-            return self.included(at_us) - self._reserved_tokens.get(self._month(at_us), 0)
+            return self.included(at_us) - self.reserved_tokens(at_us)
         held = sum(lot.left(at_us) for lot in self._lots_at(at_us) if lot.unit == self.currency)
         debts = sum(pico for (window, _), pico in self._beyond.items() if window == OWED)
         return held - debts - self.reserved_pico
@@ -207,6 +207,10 @@ class Purse:
     def included(self, opened_us: int) -> int:
         """Tokens of the allowance of a month that nobody has drawn."""
         return sum(lot.left(opened_us) for lot in self._lots_at(opened_us) if lot.unit == "tokens")
+
+    def reserved_tokens(self, at_us: int) -> int:
+        """Of the month's allowance, what calls under way have set aside."""
+        return self._reserved_tokens.get(self._month(at_us), 0)
 
     def hold(self, unit: str, amount: int, opened_us: int) -> None:
         """Set aside for a call opened then; less than nothing gives back."""

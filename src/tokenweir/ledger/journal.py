@@ -7,7 +7,6 @@ from tokenweir.core.errors import LedgerError
 from tokenweir.ledger.budgets import NOTHING, Counted, Spent, spent_by
 from tokenweir.ledger.checks import wrong_with
 from tokenweir.ledger.entries import ENDS, WORKER_GONE, Entry, Kind, Outcome
-from tokenweir.ledger.laws import Open
 from tokenweir.ledger.messages import (
     Checkpoint,
     CloseAttempt,
@@ -19,6 +18,7 @@ from tokenweir.ledger.messages import (
 )
 from tokenweir.ledger.store import Batch, Store
 from tokenweir.ledger.terms import Change, Limit
+from tokenweir.ledger.under_way import Open
 
 _OVER = (*ENDS, Kind.REFUSED)
 #: How many calls that have ended are remembered: for so long no other call has to be looked for in the file.

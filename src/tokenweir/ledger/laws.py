@@ -16,6 +16,7 @@ from tokenweir.ledger.budgets import COUNTED_UNITS, NOTHING, Budget, Counted, Pu
 from tokenweir.ledger.messages import LimitState, OpenCall, OpenResult
 from tokenweir.ledger.room import LEAST_OUTPUT, cannot_bound, room_in, room_in_purse, state_of, state_of_purse
 from tokenweir.ledger.terms import Change, Limit, Terms
+from tokenweir.ledger.under_way import Open, Share, give_back, opened, set_aside_only
 from tokenweir.ledger.windows import NEVER_US, WINDOWS, window_of
 
 _CONCERN_CALLS = (t.SetLimit, t.RemoveLimit, t.AddCredit, t.EndCredit, t.SetPlan, t.SetAccount)
@@ -24,43 +25,6 @@ MOST_STANDINGS = 65_536
 
 #: What has been counted for a scope and a limit by calls opened from a moment on: read from the entries.
 History = Callable[[str, Limit, int], int]
-
-
-class Share(msgspec.Struct):
-    """What a call has set aside of one limit, in the window it was opened in."""
-
-    budget: Budget
-    window: Window
-    amount: int
-
-
-class Open(msgspec.Struct):
-    """A call under way. `reserves`: the dearest it can still become, by unit ("tokens", "calls", a currency).
-
-    That much it has set aside of every limit above it.
-    """
-
-    key: str
-    opened_us: int
-    model: str
-    account: str
-    run: str
-    dialect: str
-    output_tokens: int
-    reserves: dict[str, int]
-    shares: list[Share] = []
-    by_allowance: bool = False  # its tokens fit into an allowance: of a purse it sets aside these, else money
-    purse: Purse | None = None
-    held: int = 0  # what it has set aside of the purse
-
-    def unit_of(self, purse: Purse) -> str:
-        """In what it sets aside of a purse."""
-        return "tokens" if self.by_allowance else purse.currency
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether any limit or purse stands above it."""
-        return bool(self.shares) or self.purse is not None
 
 
 class Standing(NamedTuple):
@@ -110,7 +74,7 @@ class LedgerState:
         granted, refused, told = self._grant(standing, asked)
         if refused:
             return OpenResult(asked.seq, 0, refused, told)
-        record = _open(asked, granted)
+        record = opened(asked, granted)
         if standing.purse is not None:
             record.by_allowance = standing.purse.left("tokens", asked.at_us) >= record.reserves["tokens"] > 0
         self._begin(asked.call, record, standing)
@@ -156,7 +120,7 @@ class LedgerState:
         if record is not None:
             used = {"tokens": what.tokens, what.currency: what.pico}
             left = {unit: max(0, most - used.get(unit, 0)) for unit, most in record.reserves.items()}
-            _set_aside_only(record, left)
+            set_aside_only(record, left)
 
     def close(self, call: bytes) -> list[Counted]:
         """End a call: its reservation is free again, and it counts as a call where calls are limited."""
@@ -170,7 +134,7 @@ class LedgerState:
             if limit.unit == "calls" and limit.window != "at once":
                 share.window.spent += 1
                 rows.append(share.budget.counted(share.window, 1))
-        _return(record)
+        give_back(record)
         return rows
 
     def shrink(self, call: bytes, reserves: dict[str, int]) -> None:
@@ -179,7 +143,7 @@ class LedgerState:
         if record is None:
             return
         less = {unit: min(most, reserves.get(unit, most)) for unit, most in record.reserves.items()}
-        _set_aside_only(record, less)
+        set_aside_only(record, less)
 
     def correct(
         self,
@@ -226,7 +190,7 @@ class LedgerState:
         if record is not None:
             for share in record.shares:
                 share.window.reserved -= share.amount
-            _return(record)
+            give_back(record)
 
     # --- terms
 
@@ -250,7 +214,7 @@ class LedgerState:
         at_us = self.latest_us = max(self.latest_us, at_us)
         under_way = self.open_calls.values() if self._concerns_calls(change) else ()
         for record in under_way:
-            _return(record)
+            give_back(record)
         before = dict(self.terms.limits.get(change.scope, {})) if isinstance(change, t.SetLimit) else {}
         self.terms.apply(change)
         self._standings.clear()
@@ -462,36 +426,6 @@ class LedgerState:
 def _lasts(stopped: LimitState) -> int:
     """Until when it refuses: any call's end may end a limit of calls at once."""
     return 0 if stopped.limit.window == "at once" else stopped.renews_at_us or NEVER_US
-
-
-def _open(asked: OpenCall, granted: int) -> Open:
-    reserves = {"tokens": asked.input_tokens + granted, "calls": 1}
-    for bound in asked.bounds:
-        pico = bound.input_pico + bound.output_pico * granted
-        reserves[bound.currency] = max(reserves.get(bound.currency, 0), pico)
-    return Open(
-        asked.key, asked.at_us, asked.model, asked.account, asked.run, asked.dialect, granted, reserves
-    )
-
-
-def _return(record: Open) -> None:
-    if record.purse is not None:
-        record.purse.hold(record.unit_of(record.purse), -record.held, record.opened_us)
-        record.held = 0
-
-
-def _set_aside_only(record: Open, reserves: dict[str, int]) -> None:
-    """Free what a call has set aside beyond this."""
-    record.reserves = reserves
-    for share in record.shares:
-        less = share.amount - reserves.get(share.budget.limit.unit, 0)
-        share.window.reserved -= less
-        share.amount -= less
-    if record.purse is not None:
-        unit = record.unit_of(record.purse)
-        less = record.held - reserves.get(unit, 0)
-        record.purse.hold(unit, -less, record.opened_us)
-        record.held -= less
 
 
 def _covered(what: Spent, covered: int) -> Spent:

@@ -11,10 +11,11 @@ from tokenweir.core.usage import TOKEN_CLASSES
 from tokenweir.ledger.budgets import NOTHING, Counted, Spent
 from tokenweir.ledger.entries import Kind
 from tokenweir.ledger.history import read_history
-from tokenweir.ledger.laws import LedgerState, Open
+from tokenweir.ledger.laws import LedgerState
 from tokenweir.ledger.rollups import REPLACED
 from tokenweir.ledger.store import read_changes, read_spent
 from tokenweir.ledger.terms import Limit
+from tokenweir.ledger.under_way import Open
 from tokenweir.ledger.windows import WINDOWS
 
 #: What a replay reads of an entry, in this order; then the classes of tokens.

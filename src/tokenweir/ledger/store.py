@@ -12,9 +12,10 @@ from tokenweir.ledger import rollups
 from tokenweir.ledger.budgets import Counted, spent_by
 from tokenweir.ledger.entries import Entry, Kind
 from tokenweir.ledger.history import Below, read_history
-from tokenweir.ledger.laws import LedgerState, Open
+from tokenweir.ledger.laws import LedgerState
 from tokenweir.ledger.schema import DATABASE_NAME, ENTRY_COLUMNS, migrate
 from tokenweir.ledger.terms import Audited, Change, Limit, Terms
+from tokenweir.ledger.under_way import Open
 
 #: The write-ahead log is folded with force beyond this. Commits wait for readers meanwhile, but no longer than that.
 LOG_BYTES = 64 * 1024 * 1024

@@ -9,8 +9,6 @@ from tokenweir.catalog.price import AppliedPrice, Rates, SpreadCost, read_applie
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
 from tokenweir.ledger.entries import ENDS, Entry, Kind, Outcome
-from tokenweir.ledger.store import read_changes
-from tokenweir.ledger.terms import NoteCorrection
 from tokenweir.ledger.views.reader import COLUMNS, read_entry
 
 MAX_PAGE = 1_000
@@ -139,6 +137,10 @@ def _corrections(connection: sqlite3.Connection, found: Sequence[Entry]) -> dict
     named = {entry.reason for entry in found if entry.kind in (Kind.REPRICED, Kind.REPRICED_ATTEMPT)}
     if not named:
         return {}
+    # Few calls have any; what reads terms is loaded for these alone.
+    from tokenweir.ledger.store import read_changes
+    from tokenweir.ledger.terms import NoteCorrection
+
     notes = (audited.change for audited in read_changes(connection))
     return {note.id: note.what for note in notes if isinstance(note, NoteCorrection) and note.id in named}
 

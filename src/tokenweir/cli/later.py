@@ -1,0 +1,55 @@
+"""Groups of commands that are put together only when they are asked for: each would cost every start a few milliseconds."""
+
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Any
+
+import typer.main
+from typer.core import TyperGroup
+
+#: Group -> the module whose GROUPS has it. In the order of the help.
+MODULES = {
+    "accounts": "terms_commands",
+    "keys": "terms_commands",
+    "limits": "terms_commands",
+    "credit": "money_commands",
+    "plans": "money_commands",
+    "charges": "money_commands",
+    "rates": "money_commands",
+    "standing": "money_commands",
+}
+
+
+class Commands(MutableMapping[str, Any]):  # typer's class of all commands has no public name
+    """Commands by name: those that are there, then the groups of MODULES, each made at its first use."""
+
+    def __init__(self, known: MutableMapping[str, Any]) -> None:
+        self._known = known
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._known and name in MODULES:
+            group = typer.main.get_group(import_module(f"tokenweir.cli.{MODULES[name]}").GROUPS[name])
+            group.name = name
+            self._known[name] = group
+        return self._known[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._known[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (name for name in self._known if name not in MODULES)
+        yield from MODULES
+
+    def __len__(self) -> int:
+        return len(self._known.keys() | MODULES.keys())
+
+
+class Root(TyperGroup):
+    """`weir` itself."""
+
+    def __init__(self, **attrs: Any) -> None:  # what they are is typer's own
+        super().__init__(**attrs)
+        self.commands = Commands(self.commands)
