@@ -13,7 +13,15 @@ from tokenweir.core.ids import uuid7
 from tokenweir.core.usage import Provenance, Usage
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.journal import Journal
-from tokenweir.ledger.messages import NO_CHARGE, Charge, CloseAttempt, DefinePrice, MakeChanges, OpenCall, Reprice
+from tokenweir.ledger.messages import (
+    NO_CHARGE,
+    Charge,
+    CloseAttempt,
+    DefinePrice,
+    MakeChanges,
+    OpenCall,
+    Reprice,
+)
 from tokenweir.ledger.store import Store
 from tokenweir.ledger.terms import AccountRecord, Change, SetAccount, SetKey
 
@@ -70,7 +78,9 @@ class Books:
         self.number += 1
         at_us = self.clock.now_us()
         call = uuid7(at_us, self.number.to_bytes(10, "big"))
-        asked = OpenCall(self.number, call, at_us, account, account, "", model, "chat", (), False, 9_000, 9_000)
+        asked = OpenCall(
+            self.number, call, at_us, account, account, "", model, "chat", (), False, 9_000, 9_000
+        )
         result = self.journal.apply(asked)
         assert result is not None and not isinstance(result, str) and not result.refused, result
         return asked
@@ -104,14 +114,22 @@ class Books:
         known = usage.provenance is not Provenance.UNKNOWN
         return self.price(price), cost(price, usage) if known else None, price.currency
 
-    def call(self, account: str, usage: Usage, price: AppliedPrice | None = CNY, **more: object) -> CloseAttempt:
+    def call(
+        self, account: str, usage: Usage, price: AppliedPrice | None = CNY, **more: object
+    ) -> CloseAttempt:
         """A call of one attempt that takes a second."""
         model = str(more.pop("model", "m"))
         opened = self.open(account, model)
         self.clock.advance(1_000_000)
         return self.close(opened, usage, price, **more)  # type: ignore[arg-type]
 
-    def reprice(self, closed: CloseAttempt, price: AppliedPrice | None, correction: str, charge: AppliedPrice | None = None) -> None:
+    def reprice(
+        self,
+        closed: CloseAttempt,
+        price: AppliedPrice | None,
+        correction: str,
+        charge: AppliedPrice | None = None,
+    ) -> None:
         charged = NO_CHARGE if charge is None else Charge(*self.amount(charge, closed.usage))
         self.journal.apply(
             Reprice(0, closed.call, closed.attempt, correction, *self.amount(price, closed.usage), charged)
@@ -120,6 +138,8 @@ class Books:
 
 
 def _key(account: str):  # type: ignore[no-untyped-def]
-    return key(account, account) if len(account) == 1 else msgspec.structs.replace(
-        key(account, account), hash=hashlib.sha256(account.encode()).digest()
+    return (
+        key(account, account)
+        if len(account) == 1
+        else msgspec.structs.replace(key(account, account), hash=hashlib.sha256(account.encode()).digest())
     )

@@ -99,7 +99,9 @@ def issue_last_month(books: Books, account: str) -> None:
 
 @settings(max_examples=120, deadline=None)
 @given(steps=STEPS)
-def test_all_invoices_of_an_account_come_to_what_its_calls_are_charged(steps: list[tuple[object, ...]]) -> None:
+def test_all_invoices_of_an_account_come_to_what_its_calls_are_charged(
+    steps: list[tuple[object, ...]],
+) -> None:
     with tempfile.TemporaryDirectory() as directory, Books(Path(directory)) as books:
         for id, parent in (("org", ""), ("team", "org"), ("other", "")):
             books.account(id, parent)

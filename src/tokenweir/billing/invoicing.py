@@ -7,15 +7,8 @@ from pathlib import Path
 import msgspec
 
 from tokenweir.billing.books import Books, Issued, next_invoice, open_books
-from tokenweir.billing.invoice import (
-    Document,
-    Prices,
-    body_of,
-    paid_of,
-    surcharges_of,
-    totals_of,
-)
-from tokenweir.catalog.price import read_applied
+from tokenweir.billing.invoice import Document, body_of, paid_of, surcharges_of, totals_of
+from tokenweir.billing.known_prices import read_prices
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import LedgerError
 from tokenweir.ledger.changing import make_changes
@@ -159,17 +152,9 @@ def _document(
     )
 
 
-def read_prices(connection: sqlite3.Connection, ids: set[str]) -> Prices:
-    """The prices of these ids, as far as the ledger has them."""
-    found = {}
-    for id in ids:
-        row = connection.execute("SELECT applied FROM prices WHERE id = ?", (id,)).fetchone()
-        if row:
-            found[id] = read_applied(row[0])
-    return found
-
-
 def _check_account(books: Books, account: str) -> None:
     known = books.terms.accounts.keys() | {key.account for key in books.terms.keys.values()}
     if account not in known:
-        raise ValueError(f"there is no account {account!r}: {', '.join(sorted(known)) or 'none was made yet'}")
+        raise ValueError(
+            f"there is no account {account!r}: {', '.join(sorted(known)) or 'none was made yet'}"
+        )

@@ -182,7 +182,9 @@ def _invoice(terms: Terms, change: t.IssueInvoice) -> str:
     if change.invoice.id in terms.invoices:
         return f"the invoice {change.invoice.id} has been issued"
     if change.invoice.number != len(terms.invoices) + 1:
-        return "another invoice was issued in the meantime; reckon this one anew"  # it may hold the same entries
+        return (
+            "another invoice was issued in the meantime; reckon this one anew"  # it may hold the same entries
+        )
     return wrong_id(change.invoice.id, "an invoice")
 
 

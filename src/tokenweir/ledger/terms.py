@@ -120,6 +120,10 @@ class StandingCost(msgspec.Struct, frozen=True, omit_defaults=True):
     until_us: int | None = None
     note: str = ""
 
+    def is_in_force(self, at_us: int) -> bool:
+        """Whether it counts at a moment."""
+        return self.from_us <= at_us and (self.until_us is None or at_us < self.until_us)
+
 
 class Invoice(msgspec.Struct, frozen=True, omit_defaults=True):
     """An invoice that was issued: it holds every entry of its account and those below it that was written up to `upto_seq`,

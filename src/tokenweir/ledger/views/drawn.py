@@ -88,7 +88,9 @@ def drawn(
     if not accounts:
         return draws
     purses = _Purses(changes)
-    for seq, account, at_us, opened_us, before, after in _entries(connection, accounts, scope.upto_seq, at_once):
+    for seq, account, at_us, opened_us, before, after in _entries(
+        connection, accounts, scope.upto_seq, at_once
+    ):
         purses.before(seq)
         purse = purses.of(account)
         if purse is None:
