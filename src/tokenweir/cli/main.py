@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from tokenweir.cli import billing_commands
 from tokenweir.core.errors import TokenweirError
 
 app = typer.Typer(
@@ -28,6 +29,9 @@ prices_app = typer.Typer(
 app.add_typer(keys_app, name="keys")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(prices_app, name="prices")
+app.add_typer(billing_commands.invoice_app, name="invoice")
+app.add_typer(billing_commands.standing_app, name="standing")
+app.command("rerate")(billing_commands.rerate)
 
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Where the ledger lies.")]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The settings' file.")]
