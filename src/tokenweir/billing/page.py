@@ -15,13 +15,14 @@ from tokenweir.billing.words import WORDS, month_words
 
 def invoice_page(answer: InvoiceAnswer, lang: str) -> str:
     """The page; `lang` is one of words.LANGUAGES."""
-    return _template().render(
+    page: str = _template().render(
         invoice=answer,
         t=WORDS[lang],
         lang="zh-Hans" if lang == "zh" else lang,
         month=month_words(answer.month, lang),
         issued=_day(answer),
     )
+    return page
 
 
 def _day(answer: InvoiceAnswer) -> str:
