@@ -135,7 +135,7 @@ class Body(msgspec.Struct, frozen=True):
 def body_of(rows: Sequence[Billed], prices: Prices) -> Body:
     """Lines of every sum. Raises LedgerError where tokens times a price are not what was booked."""
     drafts = [draft for row in rows if row.name.state == "priced" for draft in _lines(row, prices)]
-    drafts.sort(key=lambda line: line.name.corrects)
+    drafts.sort(key=_order)
     lines = [msgspec.structs.replace(line, number=number) for number, line in enumerate(drafts, 1)]
     missing = [row for row in rows if row.name.state != "priced" and (row.entries or any(row.tokens))]
     gaps = tuple(
@@ -148,12 +148,19 @@ def body_of(rows: Sequence[Billed], prices: Prices) -> Body:
     )
 
 
+def _order(line: Line) -> tuple[bool, str, str, bool, str, str]:
+    """Corrections last, and of them what is taken away first; classes of one price stay in their order."""
+    name, taken_away = line.name, line.pico < 0 or line.tokens < 0
+    return name.corrects, name.account, name.model, name.corrects and not taken_away, line.price, name.price
+
+
 def _lines(row: Billed, prices: Prices) -> list[Line]:
     price = prices.get(row.name.price)
     if price is None:
         raise LedgerError(f"price {row.name.price} is not in the ledger; run `weir ledger verify`")
     words = ", ".join(filter(None, (price.ref, price.note)))
     if isinstance(price, SpreadCost):
+        words = f"{price.ref}, {price.note.partition(',')[0]}"  # without the correction's id
         whole = Line(0, row.name, words, "", sum(row.tokens), None, row.name.currency, row.pico, row.entries)
         return [whole] if whole.tokens or whole.pico else []
     lines = []
