@@ -7,13 +7,24 @@ import pytest
 from billed_ledger import CNY, DAY_US, DEARER, USD, Books
 
 from tokenweir.billing import correcting
+from tokenweir.billing.answer import invoice_answer
 from tokenweir.billing.invoicing import issue, reckon
+from tokenweir.billing.page import invoice_page
 from tokenweir.billing.rerate import Request, rerate
 from tokenweir.catalog.charges import ChargeRule
 from tokenweir.catalog.price import Bracket, Price
 from tokenweir.core.errors import LedgerError
+from tokenweir.core.money import format_pico
 from tokenweir.core.usage import Provenance, Usage
-from tokenweir.ledger.terms import AccountRecord, NoteCorrection, RemoveCharge, SetAccount, SetCharge
+from tokenweir.ledger.terms import (
+    AccountRecord,
+    ExchangeRate,
+    NoteCorrection,
+    RemoveCharge,
+    SetAccount,
+    SetCharge,
+    SetRate,
+)
 from tokenweir.ledger.verify import verify
 from tokenweir.ledger.views import calls, open_reader, total, usage
 from tokenweir.ledger.views.standing import Asked
@@ -74,7 +85,7 @@ def test_what_was_unpriced_is_priced_and_what_is_unknown_stays_so(books: Books) 
     books.call("team", USED, None)
     books.call("team", Usage(provenance=Provenance.UNKNOWN), None)
     found = again(books).difference
-    assert (found.entries, found.priced) == (2, 1)
+    assert (found.entries, found.priced) == (1, 1)
     connection = open_reader(books.data)
     assert [(c.cost_pico, c.unpriced) for c in calls(connection)] == [
         ({}, False),
@@ -190,3 +201,18 @@ def test_a_late_report_from_before_the_month_ended_counts_where_it_belongs(books
     books.clock.advance(31 * DAY_US)
     december = books.let_others_write(lambda: issue(books.data, "org", "2026-12", books.clock, "test"))
     assert (december.lines, december.corrections, december.gaps) == ((), (), ())
+
+
+def test_what_is_due_is_told_in_one_currency_by_the_rates_of_the_months_last_day(books: Books) -> None:
+    books.call("team", USED)
+    books.call("team", Usage(input=1_000), USD)
+    books.clock.advance(31 * DAY_US)
+    for day, rate_pico in (("2026-11-29", 71 * 10**11), ("2026-12-01", 72 * 10**11)):
+        books.change(SetRate(ExchangeRate("USD", "CNY", day, rate_pico, "bank")))
+    document = books.let_others_write(lambda: issue(books.data, "org", "2026-11", books.clock, "test"))
+    told = invoice_answer(document, "CNY").converted
+    assert told is not None and [(rate.day, rate.rate) for rate in told.rates] == [("2026-11-29", "7.1")]
+    assert told.due == format_pico(5_600_000_000 + 700_001_000 * 71 // 10)
+    apart = invoice_answer(document, "EUR").converted
+    assert apart is not None and (apart.due, apart.apart) == ("0", {"CNY": "0.0056", "USD": "0.000700001"})
+    assert "7.1 CNY, 2026-11-29, bank" in invoice_page(invoice_answer(document, "CNY"), "en")

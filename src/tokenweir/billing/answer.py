@@ -12,6 +12,7 @@ from tokenweir.core.money import format_per_mtok, format_pico
 from tokenweir.core.usage import TOKEN_CLASSES
 from tokenweir.ledger.entries import Entry
 from tokenweir.ledger.views import iso_time
+from tokenweir.ledger.views.conversion import Converted
 
 
 class LineAnswer(msgspec.Struct, frozen=True):
@@ -86,6 +87,25 @@ class TotalAnswer(msgspec.Struct, frozen=True):
     due: str
 
 
+class RateAnswer(msgspec.Struct, frozen=True):
+    """One unit of `base` is `rate` of `quote`, from a day on."""
+
+    base: str
+    quote: str
+    day: str
+    rate: str
+    source: str
+
+
+class ConvertedAnswer(msgspec.Struct, frozen=True):
+    """What is due in one currency, rounded to 10⁻¹²; `apart` has no rate and is not in it."""
+
+    currency: str
+    due: str
+    apart: dict[str, str]
+    rates: tuple[RateAnswer, ...]
+
+
 class InvoiceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The whole invoice; `issued` is null for a preview. It holds entries up to `upto_entry`, of times before `until`."""
 
@@ -106,6 +126,7 @@ class InvoiceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     surcharges: tuple[SurchargeAnswer, ...]
     paid: tuple[PaidAnswer, ...]
     totals: tuple[TotalAnswer, ...]
+    converted: ConvertedAnswer | None
 
 
 class EntryAnswer(msgspec.Struct, frozen=True):
@@ -128,8 +149,8 @@ class EntryAnswer(msgspec.Struct, frozen=True):
     reason: str
 
 
-def invoice_answer(document: Document) -> InvoiceAnswer:
-    """The JSON form."""
+def invoice_answer(document: Document, currency: str = "") -> InvoiceAnswer:
+    """The JSON form; where a currency is named, with what is due in it."""
     return InvoiceAnswer(
         id=document.id,
         number=document.number,
@@ -160,6 +181,7 @@ def invoice_answer(document: Document) -> InvoiceAnswer:
         ),
         paid=tuple(map(_paid, document.paid)),
         totals=tuple(map(_total, document.totals)),
+        converted=_converted(document.due_in(currency)) if currency else None,
     )
 
 
@@ -197,6 +219,15 @@ def _paid(paid: Paid) -> PaidAnswer:
 def _total(total: Total) -> TotalAnswer:
     names = TotalAnswer.__struct_fields__[1:]
     return TotalAnswer(total.currency, *(format_pico(getattr(total, name)) for name in names))
+
+
+def _converted(converted: Converted) -> ConvertedAnswer:
+    rates = tuple(
+        RateAnswer(r.base, r.quote, r.day, format_pico(r.rate_pico), r.source)
+        for r in (rate.quoted for rate in converted.rates)
+    )
+    apart = {currency: format_pico(pico) for currency, pico in converted.apart.items()}
+    return ConvertedAnswer(converted.currency, format_pico(converted.pico), apart, rates)
 
 
 def entry_answer(sign: int, seq: int, entry: Entry) -> EntryAnswer:
@@ -256,6 +287,12 @@ def _rows(answer: InvoiceAnswer) -> Iterator[tuple[object, ...]]:
     for total in answer.totals:
         for name in TotalAnswer.__struct_fields__[1:]:
             yield ("total", "", "", "", "", name, "", "", "", total.currency, getattr(total, name))
+    told = answer.converted
+    if told is not None:
+        for rate in told.rates:
+            what = f"1 {rate.base} = {rate.rate} {rate.quote} since {rate.day}"
+            yield ("rate", "", "", "", "", what, "", "", "", "", "")
+        yield ("converted", "", "", "", "", "due", "", "", "", told.currency, told.due)
 
 
 def _line_rows(section: str, lines: Iterable[LineAnswer]) -> Iterator[tuple[object, ...]]:

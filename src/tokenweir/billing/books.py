@@ -6,7 +6,7 @@ from itertools import islice
 
 import msgspec
 
-from tokenweir.billing.months import month_at, month_bounds, months
+from tokenweir.billing.months import FIRST_US, month_at, month_bounds, months
 from tokenweir.ledger.terms import Audited, Invoice, IssueInvoice, Plan, SetPlan, Terms
 from tokenweir.ledger.views.invoiced import Covered, Held, Scope
 
@@ -55,10 +55,19 @@ class Books(msgspec.Struct, frozen=True):
         found = []
         for name in sorted(self.terms.below(account)):
             billed = max((one.invoice.month for one in self.issued if name in one.accounts), default="")
-            for of, plan in self.plans.upto(name, month):
+            last = min(month, self._closed(name) or month)
+            for of, plan in self.plans.upto(name, last):
                 if plan.fee_pico and of > billed:
                     found.append(Fee(name, plan.name, of, plan.currency, plan.fee_pico))
         return tuple(found)
+
+    def _closed(self, account: str) -> str:
+        """The month in which it, or one above it, was closed; empty: none was."""
+        records = (self.terms.accounts.get(name) for name in self.terms.chain(account))
+        closed = [
+            record.closed_us for record in records if record is not None and record.closed_us is not None
+        ]
+        return month_at(min(closed), self.terms.time_zone(account)) if closed else ""
 
 
 def _widest(held: set[Held]) -> set[Held]:
@@ -88,7 +97,7 @@ class Plans:
             _, first = islice(months(month_at(at_us, zone), "2199-12"), 2)  # the month after
         else:
             # One that names no beginning begins when it is made.
-            first = month_at(plan.from_us or at_us, zone)
+            first = month_at(plan.from_us if plan.from_us >= FIRST_US else at_us, zone)
         known[:] = [(month, before) for month, before in known if month < first]
         known.append((first, plan))
 

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from tokenweir.billing.books import Fee, Plans
-from tokenweir.billing.months import month_at
+from tokenweir.billing.months import last_day, month_at
 from tokenweir.catalog.price import AppliedPrice, SpreadCost
 from tokenweir.catalog.pricing import rate
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.usage import TOKEN_CLASSES
 from tokenweir.ledger.budgets import ALLOWANCE, OVERAGE, OWED
-from tokenweir.ledger.terms import Terms
+from tokenweir.ledger.terms import ExchangeRate, Terms
+from tokenweir.ledger.views.conversion import Converted, RateBook
 from tokenweir.ledger.views.drawn import Drawn, Draws
 from tokenweir.ledger.views.invoiced import Billed, Name
 
@@ -110,6 +111,14 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     surcharges: tuple[Surcharge, ...]
     paid: tuple[Paid, ...]
     totals: tuple[Total, ...]
+    rates: tuple[ExchangeRate, ...]  # that were known when it was reckoned
+
+    def due_in(self, currency: str) -> Converted:
+        """What is due in one currency, by the rates of the month's last day; what has no rate stands apart."""
+        day = last_day(self.month)
+        return RateBook(self.rates).convert(
+            {total.currency: total.due for total in self.totals}, currency, day
+        )
 
     def named(self, number: int) -> Name | None:
         """What the line, correction or gap of a number sums up; None: there is none."""

@@ -149,6 +149,7 @@ def _document(
         surcharges=surcharges,
         paid=paid,
         totals=totals_of(body, fees, surcharges, paid, draws.covered_pico),
+        rates=tuple(terms.rates.values()),
     )
 
 

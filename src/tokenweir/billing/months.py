@@ -11,6 +11,7 @@ _MONTH = re.compile(r"(\d{4})-(\d\d)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Months of invoices; what lies outside is a slip of the pen.
 FIRST_YEAR, LAST_YEAR = 2000, 2199
+FIRST_US = 946_857_600_000_000  # two days into it: in 2000 in every zone
 
 
 def month_bounds(month: str, zone: str) -> tuple[int, int]:
@@ -31,6 +32,11 @@ def months(first: str, last: str) -> Iterator[str]:
     while day <= end:
         yield day.strftime("%Y-%m")
         day = next_month(day)
+
+
+def last_day(month: str) -> str:
+    """`2026-11-30`."""
+    return (next_month(_first(month)) - timedelta(days=1)).isoformat()
 
 
 def _first(month: str) -> date:

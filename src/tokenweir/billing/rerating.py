@@ -33,16 +33,20 @@ class Rerated(msgspec.Struct, frozen=True):
     applied: tuple[AppliedPrice, ...]
 
     def differs(self, entry: Entry) -> bool:
-        """Whether it is another price, cost or charge than the entry's."""
-        charge = entry.charge_price, entry.charge_pico, entry.charge_currency
-        was = entry.price, entry.cost_pico, entry.currency, *charge
-        return was != (self.price, self.cost_pico, self.currency, *msgspec.structs.astuple(self.charge))
+        """Whether it is another cost or charge than the entry's; the same by a price of another name is none."""
+        was = _money(entry.cost_pico, entry.currency), _money(entry.charge_pico, entry.charge_currency)
+        charge = _money(self.charge.pico, self.charge.currency)
+        return was != (_money(self.cost_pico, self.currency), charge)
 
     def correction(self, entry: Entry, id: str) -> Reprice:
         """The entry that says so."""
         return Reprice(
             0, entry.call, entry.attempt, id, self.price, self.cost_pico, self.currency, self.charge
         )
+
+
+def _money(pico: int | None, currency: str) -> tuple[int, str] | None:
+    return None if pico is None else (pico, currency)
 
 
 class Rating(msgspec.Struct, frozen=True):

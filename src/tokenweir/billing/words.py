@@ -71,6 +71,8 @@ WORDS: dict[str, dict[str, Any]] = {
             "credit": "Paid from credit",
             "due": "Amount due",
         },
+        "converted": "Due in one currency:",
+        "no_rate": "there is no rate for it; it is not in the sum",
         "footer": "Every line is the sum of calls in the ledger up to entry {upto}; amounts are exact. Currencies are not added.",
     },
     "zh": {
@@ -116,6 +118,8 @@ WORDS: dict[str, dict[str, Any]] = {
             "credit": "余额支付",
             "due": "应付金额",
         },
+        "converted": "折合同一币种应付：",
+        "no_rate": "没有汇率，未计入上面的金额",
         "footer": "每一行都是账本中截至第 {upto} 条记录的调用之和，金额精确无舍入；不同币种不相加。",
     },
 }

@@ -17,6 +17,14 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The invoice, such as 2026
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a printable page.")]
 Lang = Annotated[str, typer.Option("--lang", metavar="LANG", help="Of the page: en or zh.")]
+Into = Annotated[
+    str,
+    typer.Option(
+        "--in",
+        metavar="CURRENCY",
+        help="What is due in this currency too, by the rates of the month's last day.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")]
 
 
@@ -29,11 +37,12 @@ def invoice_preview(
     as_csv: Csv = False,
     html: Html = None,
     lang: Lang = "en",
+    currency: Into = "",
 ) -> None:
     """Show what would be on an invoice that was issued now."""
     from tokenweir.cli import invoice_command
 
-    form = invoice_command.Form(as_json, as_csv, html, lang)
+    form = invoice_command.Form(as_json, as_csv, html, lang, currency.upper())
     checked(lambda: invoice_command.run_preview(directory(data), account, month, form))
 
 
@@ -46,12 +55,13 @@ def invoice_issue(
     as_csv: Csv = False,
     html: Html = None,
     lang: Lang = "en",
+    currency: Into = "",
 ) -> None:
     """Close a month: everything that no earlier invoice holds is on this one, and on no other."""
     from tokenweir.cli import invoice_command
     from tokenweir.cli.system import SystemClock
 
-    form = invoice_command.Form(as_json, as_csv, html, lang)
+    form = invoice_command.Form(as_json, as_csv, html, lang, currency.upper())
     checked(lambda: invoice_command.run_issue(directory(data), account, month, form, SystemClock()))
 
 
@@ -75,11 +85,12 @@ def invoice_show(
     as_csv: Csv = False,
     html: Html = None,
     lang: Lang = "en",
+    currency: Into = "",
 ) -> None:
     """Show an invoice: as a table, as JSON or CSV with exact decimals, or as a page to print."""
     from tokenweir.cli import invoice_command
 
-    form = invoice_command.Form(as_json, as_csv, html, lang)
+    form = invoice_command.Form(as_json, as_csv, html, lang, currency.upper())
     checked(lambda: invoice_command.run_show(directory(data), id, form))
 
 

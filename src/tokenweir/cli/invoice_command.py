@@ -7,8 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+from rich.console import Console
 
-from tokenweir.billing.answer import InvoiceAnswer, LineAnswer, entry_answer, invoice_answer, invoice_csv
+from tokenweir.billing.answer import (
+    ConvertedAnswer,
+    InvoiceAnswer,
+    LineAnswer,
+    entry_answer,
+    invoice_answer,
+    invoice_csv,
+)
 from tokenweir.billing.invoice import Document
 from tokenweir.billing.invoicing import explain as entries_behind
 from tokenweir.billing.invoicing import issue as issue_now
@@ -18,6 +26,7 @@ from tokenweir.cli import show
 from tokenweir.cli.settings_file import nearest
 from tokenweir.core.clock import Clock
 from tokenweir.core.ids import uuid_text
+from tokenweir.core.money import check_currency
 from tokenweir.core.usage import TOKEN_CLASSES
 from tokenweir.ledger.changing import COMMAND_LINE
 from tokenweir.ledger.views import iso_time, open_reader
@@ -30,6 +39,7 @@ class Form(msgspec.Struct, frozen=True):
     as_csv: bool = False
     html: Path | None = None
     lang: str = "en"
+    currency: str = ""  # that the sum is told in as well
 
 
 class IssuedLine(msgspec.Struct, frozen=True):
@@ -128,10 +138,12 @@ def _check(form: Form) -> None:
         raise ValueError(f"there is no language {form.lang!r}; {nearest(form.lang, LANGUAGES)}")
     if form.as_json + form.as_csv + (form.html is not None) > 1:
         raise ValueError("choose one of --json, --csv and --html")
+    if form.currency:
+        check_currency(form.currency)
 
 
 def _give_out(document: Document, form: Form) -> None:
-    answer = invoice_answer(document)
+    answer = invoice_answer(document, form.currency)
     if form.as_json:
         show.print_json(answer)
     elif form.as_csv:
@@ -196,6 +208,16 @@ def _print(answer: InvoiceAnswer) -> None:
         out.print(f"due: {total.due} {total.currency}", markup=False)
     if not answer.totals:
         out.print("nothing is due", markup=False)
+    if answer.converted is not None:
+        _print_converted(answer.converted, out)
+
+
+def _print_converted(told: ConvertedAnswer, out: Console) -> None:
+    apart = "".join(f"; {amount} {currency} has no rate" for currency, amount in told.apart.items())
+    out.print(f"in {told.currency}: {told.due}{apart}", markup=False)
+    for rate in told.rates:
+        source = f" ({rate.source})" if rate.source else ""
+        out.print(f"  1 {rate.base} = {rate.rate} {rate.quote} since {rate.day}{source}", markup=False)
 
 
 def _cells(line: LineAnswer) -> tuple[str, ...]:

@@ -83,7 +83,8 @@ def drawn(
 
     What was drawn before decides what is left to draw, so all calls on these purses are replayed from the first on.
     """
-    accounts = sharing(changes, {account for group in scope.covered for account in group.accounts})
+    held_before = scope.held_before()
+    accounts = sharing(changes, set(held_before))
     draws = Draws({}, {})
     if not accounts:
         return draws
@@ -96,7 +97,10 @@ def drawn(
         if purse is None:
             continue
         rows = list(purse.draw(before, after, opened_us))
-        if scope.holds(account, seq, at_us):
+        held = held_before.get(account)
+        if held is None or at_us >= scope.until_us:
+            continue
+        if not any(seq <= one.upto_seq and at_us < one.until_us for one in held):
             _note(draws, before, after, rows)
     return draws
 

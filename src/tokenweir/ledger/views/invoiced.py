@@ -44,12 +44,9 @@ class Scope(msgspec.Struct, frozen=True):
     upto_seq: int
     until_us: int
 
-    def holds(self, account: str, seq: int, at_us: int) -> bool:
-        """Whether an entry is on the invoice."""
-        if seq > self.upto_seq or at_us >= self.until_us:
-            return False
-        held = next((group.held for group in self.covered if account in group.accounts), None)
-        return held is not None and not any(seq <= h.upto_seq and at_us < h.until_us for h in held)
+    def held_before(self) -> dict[str, tuple[Held, ...]]:
+        """What was held before of each account."""
+        return {account: group.held for group in self.covered for account in group.accounts}
 
 
 class Name(NamedTuple):
