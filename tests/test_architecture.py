@@ -49,7 +49,20 @@ PURE_FILES = {
     )
 } | {
     PACKAGE / "billing" / f"{name}.py"
-    for name in ("bill_files", "bill_reader", "bill_rows", "periods", "reconcile")
+    for name in (
+        "answer",
+        "bill_files",
+        "bill_reader",
+        "bill_rows",
+        "books",
+        "invoice",
+        "months",
+        "periods",
+        "price_book",
+        "reconcile",
+        "rerating",
+        "spreading",
+    )
 }
 IMPURE_MODULES = {"asyncio", "socket", "sqlite3", "time", "random", "os", "threading"}
 

@@ -1,1 +1,1 @@
-"""Bills: what providers charge us, beside what the ledger says they should."""
+"""Bills: what accounts are charged, month by month, and what providers charge us beside what the ledger says they should."""

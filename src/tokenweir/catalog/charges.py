@@ -54,8 +54,8 @@ def marked_up(cost: AppliedPrice, markup_bp: int) -> AppliedPrice:
     """The rates of a cost with a mark-up, each rounded up to a whole pico per token."""
     rates = cost.rates
     own = (rates.cache_read, rates.cache_write_5m, rates.cache_write_1h, rates.reasoning)
-    more = [None if rate is None else _more(rate, markup_bp) for rate in own]
-    marked = Rates(_more(rates.input, markup_bp), _more(rates.output, markup_bp), *more)
+    more = [None if rate is None else marked_up_pico(rate, markup_bp) for rate in own]
+    marked = Rates(marked_up_pico(rates.input, markup_bp), marked_up_pico(rates.output, markup_bp), *more)
     return AppliedPrice(f"{cost.ref}, {format_percent(markup_bp)}", cost.currency, marked, cost.note)
 
 
@@ -65,10 +65,13 @@ def dearest_charge(
     """For each currency the dearest that a token of input and of output can be charged; `costs` says so of the cost."""
     if rule.price is not None:
         return dearest((rule.price,))
-    return tuple((c, _more(i, rule.markup_bp), _more(o, rule.markup_bp)) for c, i, o in costs)
+    return tuple(
+        (c, marked_up_pico(i, rule.markup_bp), marked_up_pico(o, rule.markup_bp)) for c, i, o in costs
+    )
 
 
-def _more(rate: int, markup_bp: int) -> int:
+def marked_up_pico(rate: int, markup_bp: int) -> int:
+    """A rate or an amount with a mark-up, rounded up to a whole pico; not less than nothing."""
     return max(0, -(-rate * (_WHOLE + markup_bp) // _WHOLE))
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from tokenweir.catalog.price import AppliedPrice, Bracket, Price, Rates
+from tokenweir.catalog.price import AppliedPrice, Bracket, Price, Rates, SpreadCost
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
 
 #: A class without a rate of its own is priced as the class that it specialises.
@@ -122,7 +122,7 @@ def dearest(prices: Sequence[Price]) -> tuple[tuple[str, int, int], ...]:
 
 
 @lru_cache(maxsize=4096)
-def price_id(applied: AppliedPrice) -> tuple[str, bytes]:
+def price_id(applied: AppliedPrice | SpreadCost) -> tuple[str, bytes]:
     """An applied price's id, made of its content, and that content as JSON."""
     body = _ENCODER.encode(applied)
     return hashlib.blake2b(body, digest_size=16).hexdigest(), body

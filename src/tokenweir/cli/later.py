@@ -16,7 +16,8 @@ MODULES = {
     "plans": "money_commands",
     "charges": "money_commands",
     "rates": "money_commands",
-    "standing": "money_commands",
+    "standing": "billing_commands",
+    "invoice": "billing_commands",
 }
 
 

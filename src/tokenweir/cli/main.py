@@ -272,6 +272,37 @@ def doctor(config: Config = None, data: Data = None, as_json: Json = False) -> N
     raise SystemExit(doctor_command.run(os.environ, config, data, as_json))
 
 
+@app.command()
+def rerate(
+    since: Since = "",
+    until: Until = "",
+    model: Annotated[
+        str, typer.Option(metavar="PATTERN", help="A model's public name, or such as 'kimi-*'.")
+    ] = "",
+    upstream: Annotated[str, typer.Option(help="Only calls to this upstream.")] = "",
+    account: Annotated[str, typer.Option(metavar="ID", help="Only this account, and those below it.")] = "",
+    price: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="A file with the right price; or `catalog`, to pass over the settings' prices.",
+        ),
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")
+    ] = False,
+    config: Config = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Price a span anew, by today's prices for the moments of the calls; what differs is corrected by further entries."""
+    from tokenweir.cli import rerate_command
+    from tokenweir.cli.system import SystemClock
+
+    asked = rerate_command.Words(since, until, model, upstream, account, price, dry_run, as_json)
+    _checked(lambda: rerate_command.run(_directory(data, config), asked, os.environ, config, SystemClock()))
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from tokenweir import __version__

@@ -7,7 +7,7 @@ import msgspec
 
 from tokenweir.catalog.dialects import HostDialects, dialects_of
 from tokenweir.catalog.price import Bracket, Price, Rates
-from tokenweir.cli.offers import Book, Draft, Engine, Source
+from tokenweir.cli.offers import Book, Draft, Engine, KnownProvider, Source
 from tokenweir.cli.proxy import proxy_for
 from tokenweir.cli.resolve_kinds import KINDS
 from tokenweir.cli.settings import UpstreamSettings
@@ -24,13 +24,13 @@ def configured_upstream(
     setting: UpstreamSettings, environ: Mapping[str, str], book: Book, engines: tuple[Engine, ...]
 ) -> Draft:
     """An `[[upstream]]`. Raises SettingsError."""
-    providers = {provider.id: provider for provider in book.providers()}
+    providers = book.providers()
     kind = KINDS.get(setting.kind)
-    provider = providers.get(setting.kind) if not kind or not (setting.url or kind.url) else None
+    provider = _provider_by_kind(setting, providers)
     if kind is None and provider is None:
         raise SettingsError(
             f"upstream {setting.name!r}: there is no kind {setting.kind!r}; "
-            f"{nearest(setting.kind, [*KINDS, *providers])}"
+            f"{nearest(setting.kind, [*KINDS, *(p.id for p in providers)])}"
         )
     url = setting.url or (provider.url if provider else kind.url if kind else "")
     if not url:
@@ -39,7 +39,7 @@ def configured_upstream(
         raise SettingsError(
             f"upstream {setting.name!r}: a name cannot have a slash, which parts it from a model"
         )
-    provider = provider or next((p for p in providers.values() if _same_address(p.url, url)), None)
+    provider = provider_of(setting, providers)
     offers = book.offers(provider.id) if provider else ()
     offers = offers or next((e.offers for e in engines if _same_address(e.url, url)), ())
     variables = provider.key_variables if provider else (kind.key_variable,) if kind else ()
@@ -48,6 +48,21 @@ def configured_upstream(
     headers = _headers(setting, variables, environ, dialects.key_header)
     upstream = _upstream(setting, url, headers, environ, ask_usage, dialects)
     return Draft(upstream=upstream, offers={o.model: o for o in offers}, why="in the settings")
+
+
+def provider_of(setting: UpstreamSettings, providers: Iterable[KnownProvider]) -> KnownProvider | None:
+    """Whose an `[[upstream]]` is: by its kind, else by its address. None: nobody's that the catalog knows."""
+    kind = KINDS.get(setting.kind)
+    known = _provider_by_kind(setting, providers)
+    url = setting.url or (known.url if known else kind.url if kind else "")
+    return known or next((p for p in providers if url and _same_address(p.url, url)), None)
+
+
+def _provider_by_kind(setting: UpstreamSettings, providers: Iterable[KnownProvider]) -> KnownProvider | None:
+    kind = KINDS.get(setting.kind)
+    if kind is not None and (setting.url or kind.url):
+        return None
+    return next((provider for provider in providers if provider.id == setting.kind), None)
 
 
 def _headers(

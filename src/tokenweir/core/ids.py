@@ -15,6 +15,12 @@ def uuid7(now_us: int, entropy: bytes) -> bytes:
     return value.to_bytes(16, "big")
 
 
+def uuid7_us(value: bytes) -> int | None:
+    """When a UUIDv7 was made, to the millisecond, in µs since 1970 UTC; None: it is another kind of id."""
+    bits = int.from_bytes(value, "big")
+    return (bits >> 80) * 1000 if len(value) == 16 and bits >> 76 & 0xF == 0x7 else None
+
+
 def uuid_text(value: bytes) -> str:
     """The 36-character form of 16 bytes."""
     text = value.hex()

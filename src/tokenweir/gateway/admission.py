@@ -7,7 +7,7 @@ import msgspec
 
 from tokenweir.catalog.charges import dearest_charge
 from tokenweir.gateway.config import DeploymentConfig
-from tokenweir.gateway.plan import Plan, Served
+from tokenweir.gateway.plan import Plan, Served, bounds_of
 from tokenweir.ledger.budgets import Spent
 from tokenweir.ledger.known_terms import KnownTerms
 from tokenweir.ledger.messages import CostBound, OpenCall
@@ -117,7 +117,12 @@ def still_granted(asked: OpenCall, granted: int, used: Sequence[Spent]) -> int:
 
 def _dearest(terms: KnownTerms, key: KeyRecord, served: Served, at_us: int) -> tuple[Rates, bool]:
     """What the account pays for a token of input and of output at the dearest, by currency; and whether that is unknown."""
+    rates, unpriced = served.bounds.rates, served.bounds.unpriced
+    if terms.has_standing_costs:  # calls through such an upstream cost nothing by themselves
+        by_call = [d for d in served.deployments if terms.standing_price(d.upstream, at_us) is None]
+        bounds = bounds_of(tuple(by_call))
+        rates, unpriced = bounds.rates, bounds.unpriced
     rule = terms.charge_rule(key.account, served.name, at_us)
     if rule is None:
-        return served.bounds.rates, served.bounds.unpriced
-    return dearest_charge(rule, served.bounds.rates), rule.price is None and served.bounds.unpriced
+        return rates, unpriced
+    return dearest_charge(rule, rates), rule.price is None and unpriced

@@ -74,7 +74,7 @@ NOT_PRICED = Priced()
 def priced(call: "Call", attempt: Attempt, usage: Usage) -> Priced:
     """By the prices in force at the moments that their vendors go by."""
     link, ended_us = call.worker.link, call.clock.now_us()
-    applied = price_call(
+    applied = link.terms.standing_price(attempt.deployment.upstream, call.arrived_us) or price_call(
         attempt.deployment.prices, usage.prompt, begun_us=attempt.begun_us, ended_us=ended_us
     )
     rule = link.terms.charge_rule(call.key.account, call.model, call.arrived_us)
@@ -109,8 +109,10 @@ def still_reserved(call: "Call", attempt: Attempt, usage: Usage) -> dict[str, in
     reported = usage.provenance is Provenance.REPORTED and usage.prompt > 0
     prompt = usage.prompt if reported else reserved.input_tokens
     still = {bound.currency: 0 for bound in reserved.bounds} | {"tokens": prompt + granted}
-    rule = call.worker.link.terms.charge_rule(call.key.account, call.model, call.arrived_us)
-    rates = dearest(attempt.deployment.prices)
+    terms = call.worker.link.terms
+    rule = terms.charge_rule(call.key.account, call.model, call.arrived_us)
+    paid_apart = terms.standing_price(attempt.deployment.upstream, call.arrived_us) is not None
+    rates = () if paid_apart else dearest(attempt.deployment.prices)
     for currency, each_input, each_output in rates if rule is None else dearest_charge(rule, rates):
         still[currency] = each_input * prompt + each_output * granted
     return still

@@ -119,6 +119,15 @@ class Lot(msgspec.Struct):
         return begun and opened_us < self.expires_us
 
 
+class _Order(NamedTuple):
+    """Lots of a unit in the order in which they are drawn from, for calls opened in a span of one month."""
+
+    from_us: int
+    until_us: int
+    month_us: int  # when that month began
+    lots: list[Lot]
+
+
 class Purse:
     """An account's credit and allowance. Drawn from in the order in which they expire; then on account, or as a debt.
 
@@ -136,6 +145,7 @@ class Purse:
         self._reserved_tokens: dict[int, int] = {}  # by the start of the month
         self._lots: dict[tuple[str, str, int], Lot] = {}  # by window, unit, start
         self._beyond: dict[tuple[str, int], int] = {}  # OVERAGE or OWED, start of the month -> pico
+        self._orders: dict[str, _Order] = {}  # by unit: the span that was last asked for
 
     @property
     def scope(self) -> str:
@@ -153,10 +163,12 @@ class Purse:
         lot.amount, lot.valid_from_us = credit.pico, credit.added_us
         lot.expires_us = NEVER_US if credit.expires_us is None else credit.expires_us
         self.currency = credit.currency
+        self._orders.clear()
 
     def set_plan(self, plan: Plan | None) -> None:
         """What is included from the plan's first month on; months that have a lot keep what was drawn from it."""
         self.plan = plan
+        self._orders.clear()
         if plan is not None and plan.allowance_unit:
             self.currency = plan.currency
         for lot in self._lots.values():
@@ -169,6 +181,7 @@ class Purse:
             return
         before = window_of("month", self.zone, at_us)[0]
         self.zone = zone
+        self._orders.clear()
         after = window_of("month", zone, at_us)[0]
         months = [lot for lot in self._lots.values() if lot.window == ALLOWANCE]
         for lot in months:
@@ -288,7 +301,7 @@ class Purse:
             yield self._go_beyond(unit, -amount, opened_us)
 
     def _go_beyond(self, unit: str, amount: int, opened_us: int) -> Counted:
-        start_us = self._month(opened_us)
+        start_us = self._order(unit, opened_us).month_us
         window = OWED if self.refuses else OVERAGE
         self._beyond[window, start_us] = self._beyond.get((window, start_us), 0) + amount
         return Counted(self.scope, "", unit, window, start_us, amount)
@@ -298,8 +311,24 @@ class Purse:
 
     def _in_order(self, unit: str, opened_us: int) -> list[Lot]:
         """Lots of a unit that a call opened then may draw on, first to expire first."""
-        good = [lot for lot in self._lots_at(opened_us) if lot.unit == unit and lot.pays_for(opened_us)]
-        return sorted(good, key=lambda lot: (lot.expires_us, lot.window))
+        return self._order(unit, opened_us).lots
+
+    def _order(self, unit: str, opened_us: int) -> _Order:
+        known = self._orders.get(unit)
+        if known is None or not known.from_us <= opened_us < known.until_us:
+            known = self._find_order(unit, opened_us)
+            self._orders[unit] = known
+        return known
+
+    def _find_order(self, unit: str, opened_us: int) -> _Order:
+        """It stays the same until the month turns, or a lot begins or ends."""
+        all_lots = self._lots_at(opened_us)
+        month_us, end_us = window_of("month", self.zone, opened_us)
+        edges = [edge for lot in all_lots for edge in (lot.valid_from_us, lot.expires_us)]
+        from_us = max([month_us, *(edge for edge in edges if edge <= opened_us)])
+        until_us = min([end_us, *(edge for edge in edges if edge > opened_us)])
+        good = [lot for lot in all_lots if lot.unit == unit and lot.pays_for(opened_us)]
+        return _Order(from_us, until_us, month_us, sorted(good, key=lambda lot: (lot.expires_us, lot.window)))
 
     def _lots_at(self, at_us: int) -> list[Lot]:
         plan = self.plan
@@ -317,6 +346,7 @@ class Purse:
             included = self._included(start_us, end_us, unit)
             known = Lot(ALLOWANCE, unit, start_us, included, start_us, end_us)
             self._lots[ALLOWANCE, unit, start_us] = known
+            self._orders.clear()
         return known
 
     def _included(self, start_us: int, end_us: int, unit: str) -> int:

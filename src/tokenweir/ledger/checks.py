@@ -182,8 +182,13 @@ def _standing_cost(terms: Terms, change: t.SetStandingCost) -> str:
 
 
 def _invoice(terms: Terms, change: t.IssueInvoice) -> str:
-    known = terms.invoices.get(change.invoice.id)
-    return "" if known is None else f"the invoice {change.invoice.id} has been issued"
+    if change.invoice.id in terms.invoices:
+        return f"the invoice {change.invoice.id} has been issued"
+    if change.invoice.number != len(terms.invoices) + 1:
+        return (
+            "another invoice was issued in the meantime; reckon this one anew"  # it may hold the same entries
+        )
+    return wrong_id(change.invoice.id, "an invoice")
 
 
 def _note(terms: Terms, change: t.NoteCorrection) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from tokenweir.catalog.charges import ChargeRule
-from tokenweir.ledger.terms import Change, KeyRecord, RevokeKey, SetKey, Terms
+from tokenweir.catalog.price import AppliedPrice, Rates
+from tokenweir.ledger.terms import Change, KeyRecord, RevokeKey, SetKey, StandingCost, Terms
 
 
 class KnownTerms:
@@ -46,6 +47,19 @@ class KnownTerms:
         """What calls of a model are charged by; None: what they cost is what is paid."""
         return self._terms.charge_rule(account, model, at_us) if self._charged else None
 
+    def standing_price(self, upstream: str, at_us: int) -> AppliedPrice | None:
+        """What a call through an upstream costs by itself where that has a standing cost: nothing, and why. None: it has none."""
+        if not self._terms.standing_costs:
+            return None
+        costs = self._terms.standing_costs.values()
+        found = (cost for cost in costs if cost.upstream == upstream and cost.is_in_force(at_us))
+        return next(map(standing_price, found), None)
+
+    @property
+    def has_standing_costs(self) -> bool:
+        """Whether any upstream may have one."""
+        return bool(self._terms.standing_costs)
+
     def _learn(self, key: KeyRecord) -> None:
         if key.revoked_us is None:
             self._by_hash[key.hash] = key
@@ -59,6 +73,11 @@ class KnownTerms:
 
     def _look(self) -> None:
         self._charged = any(self._terms.charges.values())
+
+
+def standing_price(cost: StandingCost) -> AppliedPrice:
+    """The price of a call whose upstream is paid for by the month or the hour, until that is spread over its calls."""
+    return AppliedPrice(f"standing cost {cost.id}", cost.currency, Rates(0, 0))
 
 
 def allows_model(key: KeyRecord, model: str) -> bool:

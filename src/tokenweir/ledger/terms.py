@@ -120,16 +120,24 @@ class StandingCost(msgspec.Struct, frozen=True, omit_defaults=True):
     until_us: int | None = None
     note: str = ""
 
+    def is_in_force(self, at_us: int) -> bool:
+        """Whether it counts at a moment."""
+        return self.from_us <= at_us and (self.until_us is None or at_us < self.until_us)
+
 
 class Invoice(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An invoice that was issued: it holds every entry of its accounts up to `upto_seq` that no earlier one held."""
+    """An invoice that was issued: it holds every entry of its account and those below it that was written up to `upto_seq`,
+    is of a time before `until_us`, and was held by no earlier invoice.
+    """
 
     id: str
     account: str
     month: str  # 2026-11, in the account's time zone
     until_us: int  # end of the month: what was used later is not on it
     upto_seq: int
-    totals: tuple[tuple[str, int], ...] = ()  # currency, pico
+    totals: tuple[tuple[str, int], ...] = ()  # what is due: currency, pico
+    number: int = 0  # 1, 2, 3 …: of all invoices of this ledger, without a gap
+    upto_change: int = 0  # it was reckoned by the terms as this change left them
 
 
 # --- changes -----------------------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ from tokenweir.catalog.price import SpreadCost, read_applied
 from tokenweir.catalog.pricing import each_class
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.ids import uuid_text
-from tokenweir.core.money import PICO
 from tokenweir.core.usage import Provenance
 from tokenweir.ledger import rollups
 from tokenweir.ledger.entries import ENDS, Kind, Outcome
@@ -52,7 +51,6 @@ _END_BEFORE = (
     "SELECT seq, kind, outcome FROM entries WHERE call = ? AND seq < ? "
     "AND kind IN ('settled', 'late', 'repriced', 'refused') ORDER BY seq DESC LIMIT 1"
 )
-_SPREAD = f"SELECT sum(cost_pico / {PICO}), sum(cost_pico % {PICO}) FROM entries WHERE price = ?"
 #: Read from the index alone, in its order.
 _BEGUN_TWICE = (
     "SELECT call, min(seq), max(seq) FROM entries WHERE kind IN ('opened', 'refused') "
@@ -79,12 +77,21 @@ class _Rates(msgspec.Struct, frozen=True):
     each: tuple[int, ...]  # pico per token, in the order of TOKEN_CLASSES
 
 
+class _Spread(msgspec.Struct):
+    """What one correction has spread so far, and its last entry."""
+
+    price: SpreadCost
+    given: int = 0
+    seq: int = 0
+
+
 class _Replay:
     """What has been seen so far, entry by entry."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db  # the ledger is attached; sums of the replay are made in its own, temporary file
         self._prices: dict[str, _Rates | SpreadCost | str] = {}  # or what is wrong with it
+        self._spreads: dict[str, _Spread] = {}  # by price
         self._limits = LimitReplay(db)
         self.open: dict[bytes, tuple[str, int]] = {}  # the last entry of each open call, and where it began
         self.seq = self.entries = self.calls = 0
@@ -153,6 +160,8 @@ class _Replay:
             return
         if isinstance(rates, SpreadCost):
             expected = pico  # they are right together: see `_compare_spread`
+            spread = self._spreads.setdefault(price, _Spread(rates))
+            spread.given, spread.seq = spread.given + (pico or 0), row.seq
         else:
             expected = sum(map(mul, rates.each, row.tokens)) if row.provenance != Provenance.UNKNOWN else None
         if pico != expected:
@@ -183,14 +192,16 @@ class _Replay:
         yield from self._compare_mark()
 
     def _compare_spread(self) -> Iterator[str]:
-        """What was spread over calls adds up to what there was to spread, as long as nothing stands in its place."""
-        for price, rates in self._prices.items():
-            if not isinstance(rates, SpreadCost):
-                continue
-            costs = self._db.execute(_SPREAD, (price,)).fetchone()
-            given = (costs[0] or 0) * PICO + (costs[1] or 0)
-            if given != rates.total_pico:
-                yield f"{rates.ref}: {given} pico are spread over calls, of {rates.total_pico}"
+        """What was spread over calls adds up to what there was to spread. A spread that was cut off has to be finished, unless
+        a later one of the same cost stands in its place.
+        """
+        latest = {spread.price.ref: spread for spread in sorted(self._spreads.values(), key=lambda s: s.seq)}
+        for spread in latest.values():
+            if spread.given != spread.price.total_pico:
+                yield (
+                    f"{spread.price.ref}: {spread.given} pico are spread over calls, of {spread.price.total_pico}; if no "
+                    "`weir standing spread` is at work, it was cut off: do it again and it is finished"
+                )
 
     def _compare_mark(self) -> Iterator[str]:
         row = self._db.execute("SELECT value FROM meta WHERE name = 'open_since_seq'").fetchone()

@@ -1,0 +1,161 @@
+"""Invoices reckoned from the ledger: as one would be now, and as one was issued."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tokenweir.billing.books import Books, Issued, next_invoice, open_books
+from tokenweir.billing.invoice import Document, body_of, paid_of, surcharges_of, totals_of
+from tokenweir.billing.known_prices import read_prices
+from tokenweir.core.clock import Clock
+from tokenweir.core.errors import LedgerError
+from tokenweir.ledger.changing import make_changes
+from tokenweir.ledger.entries import Entry
+from tokenweir.ledger.store import read_changes
+from tokenweir.ledger.terms import Audited, Invoice, IssueInvoice
+from tokenweir.ledger.views import last_seq, open_reader
+from tokenweir.ledger.views.drawn import drawn
+from tokenweir.ledger.views.invoiced import Scope, billed, billed_entries
+
+#: How often an invoice is reckoned anew where others are issued at the same time.
+TRIES = 5
+
+
+def preview(connection: sqlite3.Connection, account: str, month: str) -> Document:
+    """The invoice that would be issued now. Raises ValueError for an unknown account or month, LedgerError."""
+    return _next(connection, account, month)[0]
+
+
+def issue(data_dir: Path, account: str, month: str, clock: Clock, actor: str) -> Document:
+    """Close a month of an account. Raises ValueError, LedgerError; then nothing was issued."""
+    refused = ""
+    for _ in range(TRIES):
+        connection = open_reader(data_dir)
+        try:
+            document, invoice, books = _next(connection, account, month)
+        finally:
+            connection.close()
+        now_us = clock.now_us()
+        _check_issue(document, books, now_us)
+        refused = make_changes(data_dir, [IssueInvoice(invoice)], clock, actor)
+        if not refused:
+            return msgspec.structs.replace(document, issued_us=now_us)
+    raise LedgerError(f"the invoice was not issued: {refused}")
+
+
+def _next(connection: sqlite3.Connection, account: str, month: str) -> tuple[Document, Invoice, Books]:
+    connection.execute("BEGIN")  # every change that is not read here comes after every entry that is
+    changes, upto_seq = list(read_changes(connection)), last_seq(connection)
+    connection.execute("COMMIT")
+    books = open_books(changes)
+    _check_account(books, account)
+    invoice = next_invoice(books, account, month, upto_seq, changes[-1].seq if changes else 0)
+    document = _document(connection, changes, books, invoice, None)
+    return document, msgspec.structs.replace(invoice, totals=_due(document)), books
+
+
+def _due(document: Document) -> tuple[tuple[str, int], ...]:
+    return tuple((total.currency, total.due) for total in document.totals)
+
+
+def _check_issue(document: Document, books: Books, now_us: int) -> None:
+    if now_us < document.until_us:
+        raise ValueError(
+            f"{document.month} is not over in {document.time_zone}; `weir invoice preview` shows it so far"
+        )
+    later = [
+        one.invoice
+        for one in books.issued
+        if document.account in one.accounts and one.invoice.month > document.month
+    ]
+    if later:
+        raise ValueError(
+            f"{later[-1].id} holds {document.account}'s later month {later[-1].month} already; what came since is on its next"
+        )
+
+
+def issued(connection: sqlite3.Connection) -> tuple[Issued, ...]:
+    """Every invoice, oldest first."""
+    return open_books(list(read_changes(connection))).issued
+
+
+def reckon(connection: sqlite3.Connection, id: str) -> Document:
+    """An invoice as it was issued, reckoned anew. Raises ValueError where there is none, LedgerError where it is another now."""
+    changes, one = _found(connection, id)
+    books = open_books(changes, one.invoice.upto_change)
+    document = _document(connection, changes, books, one.invoice, one.at_us)
+    if _due(document) != one.invoice.totals:
+        raise LedgerError(
+            f"invoice {id} was issued with {one.invoice.totals}, its entries come to {_due(document)}; run `weir ledger verify`"
+        )
+    return document
+
+
+def explain(
+    connection: sqlite3.Connection, document: Document, number: int
+) -> Iterator[tuple[int, int, Entry]]:
+    """The entries behind a line: 1 or -1 (taken away by a correction), number, entry. Raises ValueError where there is none."""
+    name = document.named(number)
+    if name is None:
+        raise ValueError(f"invoice {document.id} has no line {number}")
+    _, one = _found(connection, document.id)
+    books = open_books(list(read_changes(connection)), one.invoice.upto_change)
+    return billed_entries(connection, _scope(books, one.invoice), name)
+
+
+def _found(connection: sqlite3.Connection, id: str) -> tuple[list[Audited], Issued]:
+    changes = list(read_changes(connection))
+    one = next((one for one in open_books(changes).issued if one.invoice.id == id), None)
+    if one is None:
+        raise ValueError(f"there is no invoice {id!r}; `weir invoice list` shows those that were issued")
+    return changes, one
+
+
+def _scope(books: Books, invoice: Invoice) -> Scope:
+    return books.scope(invoice.account, invoice.until_us, invoice.upto_seq)
+
+
+def _document(
+    connection: sqlite3.Connection,
+    changes: Sequence[Audited],
+    books: Books,
+    invoice: Invoice,
+    issued_us: int | None,
+) -> Document:
+    scope, terms = _scope(books, invoice), books.terms
+    rows = billed(connection, scope)
+    body = body_of(rows, read_prices(connection, {row.name.price for row in rows if row.name.price}))
+    draws = drawn(connection, [c for c in changes if c.seq <= invoice.upto_change], scope)
+    fees = books.fees(invoice.account, invoice.month)
+    surcharges, paid = surcharges_of(draws, books.plans, terms), paid_of(draws, terms)
+    record = terms.accounts.get(invoice.account)
+    return Document(
+        id=invoice.id,
+        number=invoice.number,
+        account=invoice.account,
+        account_name=record.name if record is not None else "",
+        month=invoice.month,
+        time_zone=terms.time_zone(invoice.account),
+        until_us=invoice.until_us,
+        upto_seq=invoice.upto_seq,
+        issued_us=issued_us,
+        accounts=tuple(sorted(terms.below(invoice.account))),
+        lines=body.lines,
+        corrections=body.corrections,
+        gaps=body.gaps,
+        fees=fees,
+        surcharges=surcharges,
+        paid=paid,
+        totals=totals_of(body, fees, surcharges, paid, draws.covered_pico),
+        rates=tuple(terms.rates.values()),
+    )
+
+
+def _check_account(books: Books, account: str) -> None:
+    known = books.terms.accounts.keys() | {key.account for key in books.terms.keys.values()}
+    if account not in known:
+        raise ValueError(
+            f"there is no account {account!r}: {', '.join(sorted(known)) or 'none was made yet'}"
+        )
