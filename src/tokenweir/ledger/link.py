@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from tokenweir.core.errors import WireError
-from tokenweir.core.usage import Usage
+from tokenweir.core.usage import NOTHING_USED
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.frames import FrameReader, frame, socket_address
 from tokenweir.ledger.known_terms import KnownTerms
@@ -207,7 +207,7 @@ class SocketLedgerLink(asyncio.Protocol):
         for operation, done in opens.values():
             abandoned = CloseAttempt(
                 seq=self.next_seq(), call=operation.call, attempt=b"", ordinal=0, final=True, at_us=operation.at_us,
-                upstream="", deployment="", served_model="", usage=Usage(), price="", cost_pico=None, currency="",
+                upstream="", deployment="", served_model="", usage=NOTHING_USED, price="", cost_pico=None, currency="",
                 ttft_us=None, duration_us=0, status=503, outcome=Outcome.FAILED,
                 reason="the ledger did not answer in time; nothing was sent",
             )  # fmt: skip
