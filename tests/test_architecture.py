@@ -37,6 +37,7 @@ PURE_ROOMS = {"core", "protocol", "catalog", "routing"}
 PURE_FILES = {
     PACKAGE / "ledger" / f"{name}.py"
     for name in (
+        "amount_text",
         "budgets",
         "checks",
         "entries",
@@ -45,6 +46,9 @@ PURE_FILES = {
         "limit_text",
         "messages",
         "terms",
+        "views/audit",
+        "views/conversion",
+        "views/converted",
         "windows",
     )
 } | {

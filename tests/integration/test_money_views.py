@@ -140,7 +140,12 @@ def test_a_call_shows_what_was_set_aside_cut_charged_and_covered(weir: CommandLi
         "charged for it: 0.0058 CNY",
     ]
     opened, settled = weir.json("calls", uuid_text(call))["entries"]
-    assert opened["reserved"] == {"input": 1000, "output": 50, "money": {"CNY": "0.0048"}}
+    assert opened["reserved"] == {
+        "input": 1000,
+        "output": 50,
+        "money": {"CNY": "0.0048"},
+        "allowance_tokens": 0,
+    }
     assert (settled["charge"], settled["charge_price"]) == ("0.0058", "settings, +25 %")
     assert [product["amount"] for product in settled["charge_products"]] == ["0.005", "0.0008"]
     assert (settled["covered_tokens"], settled["reserved"]) == (1020, None)

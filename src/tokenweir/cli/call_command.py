@@ -32,6 +32,7 @@ class ReservedLine(msgspec.Struct, frozen=True):
     input: int
     output: int
     money: dict[str, str]
+    allowance_tokens: int  # of an allowance of tokens, which then paid for the call
 
 
 class EntryLine(msgspec.Struct, frozen=True):
@@ -101,7 +102,7 @@ def entry_line(item: PricedEntry, corrections: dict[str, str]) -> EntryLine:
         charge_currency=entry.charge_currency,
         charge_products=_product_lines(item.charges),
         charge=None if entry.charge_pico is None else format_pico(entry.charge_pico),
-        covered_tokens=entry.covered_tokens,
+        covered_tokens=0 if entry.kind is Kind.OPENED else entry.covered_tokens,
         reserved=_reserved(entry),
         correction=_correction(entry, corrections),
     )
@@ -117,7 +118,9 @@ def _product_lines(products: tuple[Product, ...]) -> tuple[ProductLine, ...]:
 def _reserved(entry: Entry) -> ReservedLine | None:
     if entry.kind is not Kind.OPENED:
         return None
-    return ReservedLine(entry.bound_input, entry.bound_output, show.decimals(_money_reserved(entry)))
+    return ReservedLine(
+        entry.bound_input, entry.bound_output, show.decimals(_money_reserved(entry)), entry.covered_tokens
+    )
 
 
 def _money_reserved(entry: Entry) -> dict[str, int]:
@@ -186,7 +189,7 @@ def detail_lines(item: PricedEntry, corrections: dict[str, str]) -> list[str]:
     charged = list(_amount_lines(item.charges, item.charge, entry.charge_pico, entry.charge_currency))
     if charged:
         lines += ["    charged for it:", *(f"  {line}" for line in charged)]
-    if entry.covered_tokens:
+    if entry.covered_tokens and entry.kind is not Kind.OPENED:
         lines.append(
             f"    {entry.covered_tokens:,} of {entry.usage.total:,} tokens are covered by an allowance"
         )
@@ -194,13 +197,17 @@ def detail_lines(item: PricedEntry, corrections: dict[str, str]) -> list[str]:
 
 
 def _reserved_lines(entry: Entry) -> Iterator[str]:
-    """Of an opening: what was set aside, where it was money."""
+    """Of an opening: what was set aside, where it has a price; and of an allowance of tokens."""
     money = _money_reserved(entry)
-    if entry.kind is Kind.OPENED and money:
+    if entry.kind is not Kind.OPENED:
+        return
+    if money:
         yield (
             f"    set aside: {show.money(money)}, for {entry.bound_input:,} tokens of input "
             f"and {entry.bound_output:,} of output at most"
         )
+    if entry.covered_tokens:
+        yield f"    set aside of the allowance: {entry.covered_tokens:,} tokens"
 
 
 def _amount_lines(
