@@ -92,12 +92,6 @@ class Budget(msgspec.Struct):
             return what.tokens
         return what.pico if self.limit.unit == what.currency else 0
 
-    def correct(self, opened_us: int, amount: int) -> Counted:
-        """Count what a call that was opened then used beyond what it had been counted at; a row of that."""
-        window = self.of(opened_us)
-        window.spent += amount
-        return self.counted(window, amount)
-
 
 class Lot(msgspec.Struct):
     """A part of a purse: a credit, or what a plan includes in one month."""
@@ -255,10 +249,6 @@ class Purse:
     def beyond(self, window: str) -> dict[int, int]:
         """What was drawn beyond all that: OVERAGE or OWED, pico by the start of the month."""
         return {start_us: pico for (name, start_us), pico in self._beyond.items() if name == window}
-
-    def reserved_tokens(self, at_us: int) -> int:
-        """Of the allowance of a moment's month, by calls under way."""
-        return self._reserved_tokens.get(self._month(at_us), 0)
 
     # --- what is drawn
 

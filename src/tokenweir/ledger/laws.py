@@ -163,7 +163,7 @@ class LedgerState:
         for budget in standing.budgets:
             amount = budget.amount_of(after) - budget.amount_of(before)
             if amount:
-                rows.append(budget.correct(opened_us, amount))
+                rows.append(_correct(budget, opened_us, amount))
         purse = standing.purse
         if purse is None:
             return 0, rows
@@ -430,3 +430,9 @@ def _lasts(stopped: LimitState) -> int:
 
 def _covered(what: Spent, covered: int) -> Spent:
     return msgspec.structs.replace(what, covered=covered) if covered != what.covered else what
+
+
+def _correct(budget: Budget, opened_us: int, amount: int) -> Counted:
+    window = budget.of(opened_us)
+    window.spent += amount
+    return budget.counted(window, amount)
