@@ -102,6 +102,24 @@ def test_both_secrets_are_good_while_a_rotation_overlaps(door: Door, owner: Admi
     assert door.weir("keys", "list", "--json").count(id) == 1
 
 
+def test_no_change_of_a_key_undoes_another_that_was_made_meanwhile(door: Door, owner: Admin) -> None:
+    id, _ = owner.key("caller")
+    changes = [
+        ("PATCH", "", {"name": "new"}),
+        ("PATCH", "", {"models": ["m"]}),
+        ("PATCH", "", {"dialects": ["chat"]}),
+    ]
+    changes += [("POST", "/rotate", {"overlap_s": 60})] * 4
+    with ThreadPoolExecutor(len(changes)) as pool:
+        told = list(pool.map(lambda c: owner.good(c[0], f"/keys/{id}{c[1]}", c[2]), changes))
+    key = owner.good("GET", f"/keys/{id}")
+    assert (key["name"], key["models"], key["dialects"]) == ("new", ["m"], ["chat"])
+    secrets = [answer["secret"] for answer in told if "secret" in answer]
+    assert (
+        sum(door.ask(chat(door, secret)).status == 200 for secret in secrets) == 2
+    )  # the last, and the one before
+
+
 def test_a_limit_is_in_force_when_it_is_answered(door: Door, owner: Admin) -> None:
     id, caller = owner.key("caller", limits=["10 calls"])
     assert door.ask(chat(door, caller.secret)).status == 200

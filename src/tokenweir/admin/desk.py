@@ -103,6 +103,8 @@ class Desk:
         secret: bytes,
         body: bytes,
     ) -> object:
+        if not secret:
+            return problems.unauthorized()
         db = open_reader(self.data_dir)
         try:
             asked = self.admit(operation, db, secret)
@@ -128,7 +130,7 @@ class Desk:
     def admit(self, operation: Operation, db: sqlite3.Connection, secret: bytes) -> "Asked | Problem":
         """Who asks, if they may."""
         snapshot, now_us = self.snapshot(db), self.clock.now_us()
-        key = snapshot.known.key_by_hash(hashlib.sha256(secret).digest(), now_us) if secret else None
+        key = snapshot.known.key_by_hash(hashlib.sha256(secret).digest(), now_us)
         if key is None:
             return problems.unauthorized()
         if not key.role:
