@@ -51,6 +51,14 @@ Fields are only added, never renamed or removed. Money is exact decimal strings 
 "valid_from", "brackets", "windows", "now", …}], "context", "max_output", "flags", …}]}]}` |
 | `weir prices update --json` | `{"source", "date", "models", "new": [{"provider", "model", "before", "now"}], "changed", "removed", "lost", \
 "file", "reloaded"}` |
+| `weir invoice preview --json`, `issue`, `show` | `{"id", "number", "account", "month", "time_zone", "issued", "accounts", "lines": [{"line", "account", "model", \
+"attempts", "price", "token_class", "tokens", "per_million", "currency", "amount"}], "corrections": […], "without_money": [{"what", "tokens", …}], \
+"fees", "surcharges", "paid", "totals": [{"currency", "charges", "corrections", "fees", "surcharges", "allowance", "credit", "due"}], "converted"}` |
+| `weir invoice list --json` | `{"invoices": [{"id", "number", "account", "month", "issued", "by", "due"}]}` |
+| `weir invoice explain ID --line N --json` | one object a line: `{"sign", "seq", "call", "at", "kind", "account", "key", "model", "deployment", "tokens", \
+"currency", "amount", …}` |
+| `weir rerate --json` | `{"correction", "attempts", "differ", "priced", "unpriced", "cost_before", "cost_after", "charge_before", "charge_after", "dry_run"}` |
+| `weir standing spread --json` | `{"spreads": [{"upstream", "month", "currency", "costs", "idle", "attempts", "written", "cost_before", "cost_after", …}]}` |
 | `weir doctor --json` | `{"ok", "findings": [{"check", "state", "text", "advice"}]}` |
 """
 
