@@ -36,6 +36,7 @@ INPUT, OUTPUT = 4, 16  # pico a token
 CHARGED = (5, 20)  # of what some models are charged at
 KEYS = {"k1": "person", "k2": "team", "k3": "other", "k4": "paying", "k5": "free"}
 RUNS = {"k2": "r", "k3": "r"}
+_KEYS = tuple(KEYS)
 MODELS = ("small", "large", "charged")
 PARENTS = {"org": "", "team": "org", "person": "team", "other": "org", "paying": "", "free": ""}
 ZONES = {"org": "Asia/Shanghai", "other": "America/New_York"}
@@ -49,29 +50,36 @@ APPLIED = {
 PRICE_IDS = {name: hashlib.blake2b(applied, digest_size=16).hexdigest() for name, applied in APPLIED.items()}
 #: scope, model, unit, window, mode, how much of it: a few to a few hundred calls.
 LIMITS = (
-    ("account/org", "", "CNY", "day", "hard", 400_000),
-    ("account/org", "l*", "tokens", "hour", "hard", 12_000),
-    ("account/team", "", "tokens", "month", "hard", 400_000),
-    ("account/team", "", "calls", "at once", "hard", 8),
-    ("account/person", "", "calls", "minute", "hard", 60),
-    ("account/other", "", "CNY", "day", "soft", 150_000),
-    ("key/k1", "", "CNY", "total", "hard", 500_000),
-    ("key/k3", "", "tokens", "minute", "hard", 6_000),
-    ("run/r", "", "CNY", "hour", "hard", 150_000),
-    ("account/paying", "small", "calls", "hour", "soft", 90),
+    ("account/org", "", "CNY", "day", "hard", 8_000_000),
+    ("account/org", "l*", "tokens", "hour", "hard", 150_000),
+    ("account/team", "", "tokens", "month", "hard", 5_000_000),
+    ("account/team", "", "calls", "at once", "hard", 150),
+    ("account/person", "", "calls", "minute", "hard", 300),
+    ("account/other", "", "CNY", "day", "soft", 2_500_000),
+    ("key/k1", "", "CNY", "total", "hard", 5_000_000),
+    ("key/k3", "", "tokens", "minute", "hard", 60_000),
+    ("run/r", "", "CNY", "hour", "hard", 1_500_000),
+    ("account/paying", "small", "calls", "hour", "soft", 300),
 )
-CREDIT = 2_000_000
+CREDIT = 20_000_000
 
 
-class DiskFullStore(Store):
-    """The real store, on a disk that can be full."""
+#: What a commit takes, while operations gather.
+COMMIT_US = 10_000
+
+
+class DiskStore(Store):
+    """The real store, on a disk that takes its time and can be full."""
 
     is_full = False
+    process: Process
+    machine: Machine
 
     def write(self, batch: Batch, open_since_seq: int) -> None:
         if self.is_full:
             raise LedgerError("the ledger cannot be written: database or disk is full")
         super().write(batch, open_since_seq)
+        self.process.frozen_until_us = max(self.process.frozen_until_us, self.machine.now_us + COMMIT_US)
 
 
 @dataclass
@@ -121,9 +129,9 @@ class Worker:
 
     def begin(self) -> None:
         """A client asks."""
-        draw = self.machine.draw
-        key = draw.choice(tuple(KEYS))
-        call = Call(self.gateways.new_id(), draw.choice(MODELS), draw.randrange(20, 200))
+        machine = self.machine
+        key = machine.pick(_KEYS)
+        call = Call(self.gateways.new_id(), machine.pick(MODELS), 20 + machine.upto(180))
         self.gateways.seen["calls"] += 1
         if not self.link.available:
             self.gateways.seen["503"] += 1
@@ -133,7 +141,7 @@ class Worker:
         bounds = (CostBound("CNY", call.input_tokens * each_input, each_output),)
         op = OpenCall(
             self.link.next_seq(), call.id, self.machine.clock.now_us(), key, KEYS[key], RUNS.get(key, ""), call.model,
-            "chat", bounds, False, call.input_tokens, draw.randrange(1, 160),
+            "chat", bounds, False, call.input_tokens, 1 + machine.upto(160),
         )  # fmt: skip
         self.link.open(op, lambda result: self._opened(call, result))
 
@@ -142,13 +150,13 @@ class Worker:
             self.gateways.seen["503" if result is None else "refused"] += 1
             self.under_way.pop(call.id, None)
             return
-        draw = self.machine.draw
+        machine = self.machine
         call.granted = result.output_tokens
-        call.output = draw.randrange(call.granted + 1)
-        takes_s = draw.choice((0.001, 0.02, 0.02, 0.2, 1.0, 8.0))
-        if takes_s >= 1 and draw.random() < 0.5:
+        call.output = machine.upto(call.granted)
+        takes_s = machine.pick((0.001, 0.02, 0.02, 0.2, 1.0, 8.0))
+        if takes_s >= 1 and machine.draw.random() < 0.5:
             self.process.call_later(takes_s / 2, self._checkpoint, call)
-        elif draw.random() < 0.03:
+        elif machine.draw.random() < 0.03:
             self.process.call_later(takes_s / 2, self._try_again, call)
         self.process.call_later(takes_s, self._settle, call)
 
@@ -223,7 +231,8 @@ class WriterProcess:
     def __init__(self, gateways: "Gateways") -> None:
         self._machine = gateways.machine
         self.process = Process(gateways.machine)
-        self.store = DiskFullStore(gateways.data, "os")
+        self.store = DiskStore(gateways.data, "os")
+        self.store.process, self.store.machine = self.process, gateways.machine
         self.journal = WatchedJournal(self.store, gateways.machine.clock).watch(gateways.referee)
         self.writer = Writer(self.journal, self.process, gateways.data)
         self._sides: list[Side] = []
@@ -288,29 +297,30 @@ class Gateways:
     def _change(self, *changes: t.Change) -> None:
         """Somebody changes terms, if the writer takes it."""
         writer = self.writer
-        if writer is None or self.machine.now_us < writer.process.frozen_until_us:
-            return
-        writer.writer.take(Connection(writer.writer), MakeChanges(1, "test", changes))
-        self.seen["changes"] += 1
+        if writer is not None:
+            writer.process.call_soon(
+                writer.writer.take, Connection(writer.writer), MakeChanges(1, "test", changes)
+            )
 
     # --- what befalls it
 
     def _arrivals(self, left: int) -> None:
         """Clients come in crowds."""
-        crowd = min(left, self.machine.draw.randrange(1, 6))
+        crowd = min(left, 1 + self.machine.upto(4))
         for _ in range(crowd):
-            self.machine.draw.choice(self.workers).begin()
+            worker = self.machine.pick(self.workers)
+            if self.machine.now_us >= worker.process.frozen_until_us:
+                worker.begin()
         if left > crowd:
-            self.machine.after(self.machine.draw.random() * 0.02, self._arrivals, left - crowd)
+            self.machine.after(self.machine.draw.random() * 0.002, self._arrivals, left - crowd)
         else:
             self.all_came = True
 
     def _fate(self) -> None:
-        draw = self.machine.draw
-        what = draw.choice(_FATES)
+        what = self.machine.pick(_FATES)
         self.seen[what] += 1
         getattr(self, f"_{what.replace(' ', '_')}")()
-        self.machine.after(draw.expovariate(1 / 0.4), self._fate)
+        self.machine.after(self.machine.draw.expovariate(1 / 0.5), self._fate)
 
     def _kill_a_worker(self) -> None:
         place = self.machine.draw.randrange(len(self.workers))
@@ -323,7 +333,7 @@ class Gateways:
             self.writer.die()
             self.writer = None
             self.referee.lost()
-            self.machine.after(self.machine.draw.choice((0.05, 0.3, 2.5)), self._start_writer)
+            self.machine.after(self.machine.pick((0.05, 0.2, 1.0)), self._start_writer)
 
     def _kill_everything(self) -> None:
         self._kill_the_writer()
@@ -331,32 +341,38 @@ class Gateways:
             self._kill_a_worker()
 
     def _cut_a_connection(self) -> None:
-        side = self.machine.draw.choice(self.workers).side
+        side = self.machine.pick(self.workers).side
         if side is not None:
             side.cut()
+
+    def _stop_a_worker(self) -> None:
+        """SIGSTOP; the writer may lose it meanwhile, and close its calls."""
+        worker = self.machine.pick(self.workers)
+        worker.process.frozen_until_us = self.machine.now_us + int(self.machine.pick((0.3, 3, 7)) * US)
+        if worker.side is not None and self.machine.draw.random() < 0.7:
+            worker.side.cut()
 
     def _fill_the_disk(self) -> None:
         if self.writer is not None:
             self.writer.store.is_full = True
-            self.machine.after(self.machine.draw.choice((0.1, 1.5)), self._free_the_disk, self.writer.store)
+            self.machine.after(self.machine.pick((0.05, 0.4)), self._free_the_disk, self.writer.store)
 
-    def _free_the_disk(self, store: DiskFullStore) -> None:
+    def _free_the_disk(self, store: DiskStore) -> None:
         store.is_full = False
 
     def _silence_the_writer(self) -> None:
         if self.writer is not None:
             self.writer.process.frozen_until_us = self.machine.now_us + int(
-                self.machine.draw.choice((0.2, 3)) * US
+                self.machine.pick((0.1, 0.3, 2.5)) * US
             )
 
     def _change_a_limit(self) -> None:
-        draw = self.machine.draw
-        scope, model, unit, window, mode, amount = draw.choice(LIMITS)
+        scope, model, unit, window, mode, amount = self.machine.pick(LIMITS)
         cap = self.referee.caps[scope, model, unit, window]
-        if window == "total" and cap.in_force and draw.random() < 0.5:
+        if window == "total" and cap.in_force and self.machine.draw.random() < 0.5:
             self._change(t.RemoveLimit(scope, model, unit, window))
         else:
-            size = int(amount * draw.choice((0, 0.3, 1, 1, 2, 3)))
+            size = int(amount * self.machine.pick((0, 0.3, 1, 1, 2, 3)))
             self._change(t.SetLimit(scope, Limit(unit, size, window, mode, model)))
 
     def _top_up(self) -> None:
@@ -365,8 +381,7 @@ class Gateways:
 
     def _step_the_clock(self) -> None:
         """Windows turn in the middle of calls; now and then clocks step back."""
-        draw = self.machine.draw
-        self.machine.clock.step(int(draw.choice((-30, -2, 20, 60, 600, 3_600, 20_000)) * US))
+        self.machine.clock.step(int(self.machine.pick((-30, -2, 20, 60, 600, 3_600, 20_000)) * US))
 
     # --- a run
 
@@ -430,7 +445,7 @@ class Gateways:
 
 
 _FATES = (
-    *["kill a worker"] * 3, *["kill the writer"] * 3, "kill everything", *["cut a connection"] * 4, *["fill the disk"] * 2,
+    *["kill a worker"] * 3, *["kill the writer"] * 3, "kill everything", *["cut a connection"] * 3, *["stop a worker"] * 3, *["fill the disk"] * 2,
     *["silence the writer"] * 2, *["change a limit"] * 6, *["top up"] * 2, *["step the clock"] * 8,
 )  # fmt: skip
 

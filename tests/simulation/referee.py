@@ -92,7 +92,9 @@ class Referee:
 
     def entry(self, entry: Entry) -> None:
         """A line is about to be written."""
-        if entry.kind is Kind.ATTEMPT or entry.kind is Kind.SETTLED:
+        if entry.kind is Kind.ATTEMPT and entry.call in self.ended:
+            self._correct(entry, self.ended[entry.call][0], 0, 0)
+        elif entry.kind is Kind.ATTEMPT or entry.kind is Kind.SETTLED:
             under = self.under.get(entry.call)
             assert under is not None, f"{entry.kind} of a call that is not open"
             pico = entry.pays[0]
@@ -100,7 +102,8 @@ class Referee:
             if entry.kind is Kind.SETTLED:
                 self._end(entry, under, pico)
         elif entry.kind is Kind.LATE:
-            self._correct(entry)
+            self.seen["late"] += 1
+            self._correct(entry, *self.ended[entry.call])
         elif entry.kind is Kind.CHECKPOINT and entry.also_reserved:
             under = self.under[entry.call]
             less = msgspec.json.decode(entry.also_reserved, type=dict[str, int])
@@ -224,9 +227,7 @@ class Referee:
         if entry.outcome == "interrupted":
             self.ended[call] = under, entry.usage.total, pico
 
-    def _correct(self, entry: Entry) -> None:
-        self.seen["late"] += 1
-        under, tokens, pico = self.ended[entry.call]
+    def _correct(self, entry: Entry, under: Under, tokens: int, pico: int) -> None:
         for cap, window in under.caps:
             self._add(
                 entry.call, cap.spent, window, _amount(cap, entry.usage.total - tokens, entry.pays[0] - pico)

@@ -6,13 +6,13 @@ Everything is decided by one seed. What runs in it is the code that runs outside
 import asyncio
 import heapq
 import random
-from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from tokenweir.core.clock import FakeClock
 
 US = 1_000_000
+T = TypeVar("T")
 
 
 class Machine:
@@ -29,6 +29,14 @@ class Machine:
         """Let something happen then, or now where that is past."""
         self._number += 1
         heapq.heappush(self._queue, (max(when_us, self.now_us), self._number, happens, what))
+
+    def pick(self, some: Sequence[T]) -> T:
+        """One of them."""
+        return some[int(self.draw.random() * len(some))]
+
+    def upto(self, most: int) -> int:
+        """A number from 0 to this."""
+        return int(self.draw.random() * (most + 1))
 
     def after(self, seconds: float, happens: Callable[..., object], *what: object) -> None:
         self.at(self.now_us + int(seconds * US), happens, *what)
@@ -95,26 +103,27 @@ class Side(asyncio.Transport):
         super().__init__()
         self._machine, self._process, self.protocol = machine, process, protocol
         self.other: Side | None = None
-        self._arrives_us = 0
-        self._on_its_way: deque[bytes] = deque()
+        self._on_its_way: list[bytes] = []
+        self._is_due = False  # an arrival is on the queue
 
     def write(self, data: Any) -> None:
         if self.other is None:
             return
-        self._arrives_us = max(
-            self._arrives_us, self._machine.now_us + self._machine.draw.randrange(20, 2_000)
-        )
         self._on_its_way.append(bytes(data))
-        self._machine.at(self._arrives_us, self._arrive)
+        if not self._is_due:
+            self._is_due = True
+            self._machine.at(self._machine.now_us + 20 + self._machine.upto(2_000), self._arrive)
 
     def _arrive(self) -> None:
-        if self.other is None or not self._on_its_way:
+        """A reader takes all there is."""
+        if self.other is None:
             return
         reader = self.other._process
         if self._machine.now_us < reader.frozen_until_us:
             self._machine.at(reader.frozen_until_us, self._arrive)
             return
-        data = b"".join(self._on_its_way)  # a reader takes all there is
+        self._is_due = False
+        data = b"".join(self._on_its_way)
         self._on_its_way.clear()
         self.other.protocol.data_received(data)
 
