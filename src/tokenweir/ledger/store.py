@@ -25,6 +25,7 @@ _SYNCHRONOUS = {"fsync": "FULL", "os": "OFF"}
 
 _CHANGE: msgspec.json.Decoder[Change] = msgspec.json.Decoder(Change)
 _JSON_INTS: msgspec.json.Decoder[dict[str, int]] = msgspec.json.Decoder(dict[str, int])
+_SINCE = "SELECT seq, kind, call FROM entries WHERE seq >= ? AND kind IN ('opened', 'settled') ORDER BY seq"
 _INSERT_ENTRY = f"INSERT INTO entries VALUES ({', '.join('?' * len(ENTRY_COLUMNS))})"
 _UPSERT_SPENT = (
     "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, model, unit, window, start_us) DO UPDATE SET "
@@ -172,24 +173,21 @@ def load_state(db: sqlite3.Connection) -> tuple[LedgerState, dict[bytes, int]]:
         state.load_spent(row)
     mark = db.execute("SELECT value FROM meta WHERE name = 'open_since_seq'").fetchone()
     opened: dict[bytes, int] = {}
-    entries: dict[bytes, Entry] = {}
-    since: list[Entry] = []  # what calls that were open then have used and given back
-    for values in db.execute("SELECT * FROM entries WHERE seq >= ? ORDER BY seq", (mark[0] if mark else 0,)):
-        entry = read_entry(values)
-        if entry.kind is Kind.OPENED:
-            opened[entry.call] = int(values[0])
-            entries[entry.call] = entry
-        elif entry.kind is Kind.SETTLED:
-            opened.pop(entry.call, None)
-        elif entry.call in opened and entry.kind in (Kind.ATTEMPT, Kind.CHECKPOINT):
-            since.append(entry)
+    for seq, kind, call in db.execute(_SINCE, (mark[0] if mark else 0,)):
+        if kind == Kind.OPENED:
+            opened[call] = seq
+        else:
+            opened.pop(call, None)
     for call in opened:
-        state.restore(call, opened_as(entries[call]))
-    for entry in since:
-        if entry.kind is Kind.ATTEMPT:
-            state.used(entry.call, spent_by(entry))
-        elif entry.also_reserved:
-            state.shrink(entry.call, _JSON_INTS.decode(entry.also_reserved))
+        for entry in map(
+            read_entry, db.execute("SELECT * FROM entries WHERE call = ? ORDER BY seq", (call,))
+        ):
+            if entry.kind is Kind.OPENED:
+                state.restore(call, opened_as(entry))
+            elif entry.kind is Kind.ATTEMPT:
+                state.used(call, spent_by(entry))
+            elif entry.also_reserved:
+                state.shrink(call, _JSON_INTS.decode(entry.also_reserved))
     return state, opened
 
 
