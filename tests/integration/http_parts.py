@@ -359,18 +359,31 @@ class Door:
         assert len(found) == 1
         return tuple(found[0])
 
+    def children(self) -> list[int]:
+        """The processes of the supervisor."""
+        told = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in told.split()]
+
+    def writer_pid(self) -> int:
+        """The process that holds the ledger's lock."""
+        held = str(self.data / "ledger.lock")
+        return next(
+            pid
+            for pid in self.children()
+            if any(str(path.readlink()) == held for path in Path(f"/proc/{pid}/fd").iterdir())
+        )
+
     def worker_pid(self) -> int:
         """The process that carries calls: the child of the supervisor that holds the listening socket."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         inodes = {
             line.split()[9]
             for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
             if line.split()[1].endswith(f":{self.port:04X}") and line.split()[3] == "0A"
         }
-        for pid in children:
+        for pid in self.children():
             links = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
             if links & {f"socket:[{inode}]" for inode in inodes}:
-                return int(pid)
+                return pid
         raise AssertionError("no worker")
 
     def signal(self, number: signal.Signals) -> None:

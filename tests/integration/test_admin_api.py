@@ -303,11 +303,10 @@ def control_pid(door: Door) -> int:
         for line in Path("/proc/net/unix").read_text().splitlines()
         if line.endswith("/control.sock")
     }
-    children = Path(f"/proc/{door.process.pid}/task/{door.process.pid}/children").read_text().split()
-    for pid in children:
+    for pid in door.children():
         for link in Path(f"/proc/{pid}/fd").iterdir():
             if link.readlink().name.removeprefix("socket:[").removesuffix("]") in inodes:
-                return int(pid)
+                return pid
     return 0
 
 

@@ -145,9 +145,7 @@ def test_a_second_signal_ends_a_long_drain_now_and_still_settles(
 
 def test_without_its_ledger_the_gateway_is_alive_and_not_ready(tmp_path: Path, upstream: RawUpstream) -> None:
     door = Door(tmp_path, raw_upstream(upstream.port))
-    worker = door.worker_pid()
-    children = Path(f"/proc/{door.process.pid}/task/{door.process.pid}/children").read_text().split()
-    (writer,) = (int(pid) for pid in children if int(pid) != worker)
+    writer = door.writer_pid()
     seen = len(upstream.arrived)
     door.signal(signal.SIGSTOP)  # so that the writer is not started again before we have looked
     state = Path(f"/proc/{door.process.pid}/stat")

@@ -15,18 +15,25 @@ _INTRODUCTION = """\
 # Admin API
 
 Under `/api/v1` of the gateway's own port: accounts, keys, limits, credit, prices for customers, usage, calls, invoices, and who
-changed what. Each request carries a key that has a role:
+changed what.
 
-```sh
-curl -H "Authorization: Bearer $KEY" http://127.0.0.1:8787/api/v1/me
+```console
+$ ./dev up &
+tokenweir serves http://127.0.0.1:8787/v1
+…
 ```
 
-The key that `weir up` shows at its first start has the role `owner`, so it can be used right away. Give programs that only make
-calls keys of their own, without a role:
+Each request carries a key that has a role. The key that `weir up` shows at its first start is an owner's, so it can be used right away;
+the command line makes others. Programs that only make calls need no role, and should have none.
 
-```sh
-curl -X POST http://127.0.0.1:8787/api/v1/keys -H "Authorization: Bearer $KEY" \\
-  -d '{"name": "ci", "models": ["qwen*"], "expires": "2027-01-01T00:00:00Z", "limits": ["¥5/day"]}'
+```console
+$ .venv/bin/weir keys create --name ops --role owner | tee ops.key
+sk-weir-…
+Shown this once. Id key_…, limits: none.
+$ curl -sS -H "Authorization: Bearer $(head -n1 ops.key)" http://127.0.0.1:8787/api/v1/me
+{"id":"key_…","name":"ops","account":"default","role":"owner",…}
+$ curl -sS -H "Authorization: Bearer $(head -n1 ops.key)" http://127.0.0.1:8787/api/v1/keys -d '{"name": "ci", "limits": ["¥5/day"]}'
+{"key":{"id":"key_…","name":"ci",…,"limits":["5 CNY/day"],…},"secret":"sk-weir-…"}
 ```
 
 `GET /api/v1/openapi.json` is the same as this page for programs (OpenAPI 3.1). This page is generated from `src/tokenweir/admin/`.
