@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from billed_ledger import CNY, DAY_US, DEARER, USD, Books
 
-from tokenweir.billing import correcting
+from tokenweir.billing import correcting, invoicing
 from tokenweir.billing.answer import invoice_answer
+from tokenweir.billing.invoice import Document
 from tokenweir.billing.invoicing import issue, reckon
 from tokenweir.billing.page import invoice_page
 from tokenweir.billing.rerate import Request, rerate
@@ -216,3 +218,39 @@ def test_what_is_due_is_told_in_one_currency_by_the_rates_of_the_months_last_day
     apart = invoice_answer(document, "EUR").converted
     assert apart is not None and (apart.due, apart.apart) == ("0", {"CNY": "0.0056", "USD": "0.000700001"})
     assert "7.1 CNY, 2026-11-29, bank" in invoice_page(invoice_answer(document, "CNY"), "en")
+
+
+def test_each_attempt_is_priced_at_the_moment_it_was_made(books: Books) -> None:
+    books.call("team", USED)
+    opened = books.open("team")
+    books.clock.advance(2_000_000)
+    late = msgspec.structs.replace(CORRECT, valid_from_us=books.clock.now_us() - 1_000_000)
+    books.close(opened, USED)  # it was sent before that price began, and answered after
+    books.call("team", USED)
+    for priced_at, differ in (("start", 1), ("end", 2)):
+        dated = msgspec.structs.replace(late, priced_at=priced_at)
+        found = books.let_others_write(
+            lambda dated=dated: rerate(
+                books.data, Request(Asked(), "", ""), lambda *_: (dated,), books.clock, "test", dry_run=True
+            )
+        )
+        assert found.difference.entries == differ
+
+
+def test_of_two_invoices_reckoned_at_once_the_second_is_reckoned_anew(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books.call("team", USED)
+    books.clock.advance(31 * DAY_US)
+    known = invoicing.make_changes
+    others: list[Document] = []
+
+    def meanwhile(*words) -> str:  # type: ignore[no-untyped-def]
+        monkeypatch.setattr(invoicing, "make_changes", known)
+        others.append(issue(books.data, "team", "2026-11", books.clock, "somebody else"))
+        return known(*words)
+
+    monkeypatch.setattr(invoicing, "make_changes", meanwhile)
+    second = books.let_others_write(lambda: issue(books.data, "org", "2026-11", books.clock, "test"))
+    assert [(other.number, len(other.lines)) for other in others] == [(1, 2)]
+    assert (second.number, second.lines) == (2, ())

@@ -126,8 +126,10 @@ def test_all_invoices_of_an_account_come_to_what_its_calls_are_charged(
 def assert_explained(connection, document: Document) -> None:  # type: ignore[no-untyped-def]
     """Every line is the sum of the entries behind it."""
     for line in (*document.lines, *document.corrections):
-        behind = list(explain(connection, document, line.number))
-        classes = [line.token_class] if line.token_class else TOKEN_CLASSES
+        token_class, found = explain(connection, document.id, line.number)
+        behind = list(found)
+        assert token_class == line.token_class
+        classes = [token_class] if token_class else TOKEN_CLASSES
         tokens = sum(sign * getattr(e.usage, name) for sign, _, e in behind for name in classes)
         assert tokens == line.tokens
         assert sum(sign for sign, _, _ in behind) == line.entries

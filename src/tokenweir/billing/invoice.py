@@ -3,7 +3,7 @@
 `due` = lines + corrections + fees + surcharges - covered by allowances - paid from credit, in each currency for itself.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -119,15 +119,6 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         return RateBook(self.rates).convert(
             {total.currency: total.due for total in self.totals}, currency, day
         )
-
-    def named(self, number: int) -> Name | None:
-        """What the line, correction or gap of a number sums up; None: there is none."""
-        found: Iterable[Line | Gap] = (*self.lines, *self.corrections, *self.gaps)
-        return next((one.name for one in found if one.number == number), None)
-
-    def line(self, number: int) -> Line | None:
-        """The line or correction of a number."""
-        return next((one for one in (*self.lines, *self.corrections) if one.number == number), None)
 
 
 Prices = Mapping[str, AppliedPrice | SpreadCost]

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from tokenweir.billing.books import Books, Issued, next_invoice, open_books
-from tokenweir.billing.invoice import Document, body_of, paid_of, surcharges_of, totals_of
+from tokenweir.billing.invoice import Body, Document, body_of, paid_of, surcharges_of, totals_of
 from tokenweir.billing.known_prices import read_prices
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import LedgerError
@@ -94,15 +94,27 @@ def reckon(connection: sqlite3.Connection, id: str) -> Document:
 
 
 def explain(
-    connection: sqlite3.Connection, document: Document, number: int
-) -> Iterator[tuple[int, int, Entry]]:
-    """The entries behind a line: 1 or -1 (taken away by a correction), number, entry. Raises ValueError where there is none."""
-    name = document.named(number)
-    if name is None:
-        raise ValueError(f"invoice {document.id} has no line {number}")
-    _, one = _found(connection, document.id)
-    books = open_books(list(read_changes(connection)), one.invoice.upto_change)
-    return billed_entries(connection, _scope(books, one.invoice), name)
+    connection: sqlite3.Connection, id: str, number: int
+) -> tuple[str, Iterator[tuple[int, int, Entry]]]:
+    """What is behind a line of an invoice that was issued: its class of tokens (empty: all), and its entries.
+
+    Of each: 1 or -1 (taken away by a correction), number, entry. Raises ValueError where there is no such invoice or line.
+    """
+    changes, one = _found(connection, id)
+    scope = _scope(open_books(changes, one.invoice.upto_change), one.invoice)
+    body = _body(connection, scope)
+    for line in (*body.lines, *body.corrections):
+        if line.number == number:
+            return line.token_class, billed_entries(connection, scope, line.name)
+    for gap in body.gaps:
+        if gap.number == number:
+            return "", billed_entries(connection, scope, gap.name)
+    raise ValueError(f"invoice {id} has no line {number}")
+
+
+def _body(connection: sqlite3.Connection, scope: Scope) -> Body:
+    rows = billed(connection, scope)
+    return body_of(rows, read_prices(connection, {row.name.price for row in rows if row.name.price}))
 
 
 def _found(connection: sqlite3.Connection, id: str) -> tuple[list[Audited], Issued]:
@@ -125,8 +137,7 @@ def _document(
     issued_us: int | None,
 ) -> Document:
     scope, terms = _scope(books, invoice), books.terms
-    rows = billed(connection, scope)
-    body = body_of(rows, read_prices(connection, {row.name.price for row in rows if row.name.price}))
+    body = _body(connection, scope)
     draws = drawn(connection, [c for c in changes if c.seq <= invoice.upto_change], scope)
     fees = books.fees(invoice.account, invoice.month)
     surcharges, paid = surcharges_of(draws, books.plans, terms), paid_of(draws, terms)

@@ -10,6 +10,7 @@ from tokenweir.billing.correcting import Difference, Move, difference, is_noted,
 from tokenweir.billing.known_prices import cached_prices
 from tokenweir.billing.price_book import PriceBook
 from tokenweir.billing.rerating import PricesOf, Rating, correction_id
+from tokenweir.catalog.price import Price
 from tokenweir.core.clock import Clock
 from tokenweir.ledger.store import read_changes
 from tokenweir.ledger.terms import NoteCorrection, Terms
@@ -37,7 +38,7 @@ class Outcome(msgspec.Struct, frozen=True):
 class _Seen(msgspec.Struct):
     attempts: int = 0
     unpriced: int = 0
-    prices: dict[str, object] = {}
+    prices: dict[str, tuple[Price, ...]] = {}  # by deployment
 
 
 def rerate(
@@ -86,14 +87,13 @@ def _within(request: Request, terms: Terms) -> Asked:
     return msgspec.structs.replace(request.asked, accounts=tuple(sorted(terms.below(request.account))))
 
 
-def _noting(prices_of: PricesOf, into: dict[str, object]) -> PricesOf:
-    known: dict[tuple[str, str], object] = {}
+def _noting(prices_of: PricesOf, into: dict[str, tuple[Price, ...]]) -> PricesOf:
+    """Asks for the prices of each deployment once, and notes them: they are part of the correction's name."""
 
-    def look_up(upstream: str, deployment: str):  # type: ignore[no-untyped-def]
-        name = upstream, deployment
-        if name not in known:
-            known[name] = into[deployment] = prices_of(upstream, deployment)
-        return known[name]
+    def look_up(upstream: str, deployment: str) -> tuple[Price, ...]:
+        if deployment not in into:
+            into[deployment] = prices_of(upstream, deployment)
+        return into[deployment]
 
     return look_up
 
