@@ -48,14 +48,14 @@ from tokenweir.ledger.messages import (
 )
 from tokenweir.ledger.service import Connection, Writer
 from tokenweir.ledger.store import Store
-from tokenweir.ledger.terms import KeyRecord, Limit, SetKey, SetLimit, Terms
+from tokenweir.ledger.terms import Change, KeyRecord, Limit, SetKey, SetLimit, Terms
 
 BATCH = 32
 START_US = 1_761_955_200_000_000  # 2025-11-01T00:00:00Z
 RATES = Rates(4_000_000, 16_000_000, cache_read=1_000_000)
 KEY = KeyRecord("k", "k", "team", hashlib.sha256(b"bench").digest(), "k", START_US)
 #: One limit in money, as most keys have.
-CHANGES = (SetKey(KEY), SetLimit("key/k", Limit("CNY", 9 * 10**18, "month")))
+CHANGES: tuple[Change, ...] = (SetKey(KEY), SetLimit("key/k", Limit("CNY", 9 * 10**18, "month")))
 
 
 class Wire(asyncio.Transport):
@@ -111,7 +111,7 @@ def low(batches_s: list[float]) -> float:
     return statistics.quantiles(batches_s, n=5)[0] / BATCH * 1e6
 
 
-def writer(calls: int, data: Path) -> float:
+def writer(calls: int, data: Path, changes: tuple[Change, ...] = CHANGES) -> float:
     """µs a call: opened in one batch, settled in the next."""
     loop = HandTurned()
     writer = Writer(Journal(Store(data, "os"), FakeClock(START_US)), loop, data)
@@ -120,7 +120,7 @@ def writer(calls: int, data: Path) -> float:
     price = AppliedPrice("bench", "CNY", RATES)
     applied = msgspec.json.encode(price, order="deterministic")
     price_id = hashlib.blake2b(applied, digest_size=16).hexdigest()
-    first = frame(MakeChanges(1, "bench", CHANGES)) + frame(DefinePrice(2, price_id, applied))
+    first = frame(MakeChanges(1, "bench", changes)) + frame(DefinePrice(2, price_id, applied))
     usage = Usage(input=120, output=64)
     opened: list[OpenCall] = []
     taken_s = []

@@ -437,5 +437,5 @@ def shown(state: LedgerState, now_us: int) -> dict[str, object]:
     return {**limits, **purses}
 
 
-JournalMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+JournalMachine.TestCase.settings = settings(stateful_step_count=40, deadline=None)
 TestJournal = JournalMachine.TestCase

@@ -402,5 +402,5 @@ class Laws(RuleBasedStateMachine):
             assert not any(purse.reserved_pico for purse in self.state._purses.values())
 
 
-Laws.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+Laws.TestCase.settings = settings(stateful_step_count=50, deadline=None)
 TestLaws = Laws.TestCase
