@@ -58,7 +58,7 @@ CASES: tuple[tuple[str, str, object, str], ...] = (
     ("GET", "/rates", None, "200 200 200 200"),
     ("PUT", "/rates", {"base": "USD", "quote": "CNY", "day": "2026-11-25", "rate": "7.1"}, "200 200 403 403"),
     ("GET", "/standing-costs", None, "200 200 403 200"),
-    ("PUT", "/standing-costs/of-{role}", {"upstream": "raw", "amount": "9", "currency": "USD", "per": "month"}, "200 200 403 403"),
+    ("PUT", "/standing-costs/of-{role}", {"upstream": "subscribed", "amount": "9", "currency": "USD", "per": "month"}, "200 200 403 403"),
     ("GET", "/usage?by=model", None, "200 200 200 200"),
     ("GET", "/calls", None, "200 200 200 200"),
     ("GET", "/calls/{call}", None, "200 200 200 200"),

@@ -1,11 +1,13 @@
 """What a worker passes on to the control process, and back: byte by byte, before one that a test scripts."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from http_parts import (
+    DEADLINE_S,
     Arrived,
     Door,
     Message,
@@ -122,11 +124,18 @@ def test_a_stream_that_breaks_does_not_look_whole(door: Door, control: RawUpstre
 
 
 def test_a_client_that_hangs_up_ends_it(door: Door, control: RawUpstream) -> None:
-    control.plays(answers(STREAM + chunked(b"data: 1\n\n")))
+    ended = threading.Event()
+
+    def play(arrived: Arrived) -> None:
+        arrived.wire.send(STREAM + chunked(b"data: 1\n\n"))
+        if arrived.wire.at_end():
+            ended.set()
+
+    control.plays(play)
     with door.connect() as wire:
         wire.send(door.head("GET", "/api/v1/events"))
         wire.head()
-    assert control.arrived[0].wire.at_end()
+    assert ended.wait(DEADLINE_S)
 
 
 def test_a_client_that_does_not_read_holds_it_back(door: Door, control: RawUpstream) -> None:
