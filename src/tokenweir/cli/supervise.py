@@ -64,7 +64,8 @@ class Supervisor:
         """Wait and act until every child has ended. 0, or 1 when one had to be killed."""
         while True:
             info = signal.sigtimedwait(HANDLED, self._wait_us() / 1_000_000)
-            if info is not None:
+            # Stopped and continued when its time is up, CPython's sigtimedwait returns what nobody has filled in.
+            if info is not None and info.si_signo in HANDLED:
                 self._on_signal(signal.Signals(info.si_signo))
             self._reap()
             if self._stopping >= 0 and not self._advance():
