@@ -153,9 +153,11 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(data=st.data(), shrinks=st.booleans())
     def checkpoint(self, data: st.DataObject, shrinks: bool) -> None:
         call = self._some_open(data)
-        used = self._used(data, call)
+        shrinks = shrinks and not call.spent
+        if shrinks:
+            call.asked = msgspec.structs.replace(call.asked, input_tokens=call.asked.input_tokens // 2)
+        used, asked = self._used(data, call), call.asked
         call.checkpoints += 1
-        asked = call.asked
         still = {
             "tokens": asked.input_tokens + asked.output_tokens,
             "CNY": asked.input_tokens * 3 + asked.output_tokens * 5,

@@ -158,58 +158,44 @@ class Laws(RuleBasedStateMachine):
         if again:
             self._change(t.SetLimit(scope, limit))
 
-    @rule(
-        account=st.sampled_from(ACCOUNTS), hundreds=st.integers(1, 20), hours=st.none() | st.integers(1, 800)
-    )
-    def add_credit(self, account: str, hundreds: int, hours: int | None) -> None:
+    @rule(data=st.data())
+    def change_credit(self, data: st.DataObject) -> None:
+        """A top-up, its end, a plan, or none."""
         self.credit_number += 1
-        expires_us = None if hours is None else self.clock_us + hours * HOUR_US
+        account, now_us = data.draw(st.sampled_from(ACCOUNTS)), self.clock_us
+        expires_us = data.draw(st.none() | st.integers(1, 800).map(lambda hours: now_us + hours * HOUR_US))
+        credit = t.Credit(
+            f"c{self.credit_number}", account, "CNY", data.draw(st.integers(1, 20)) * 100, now_us, expires_us
+        )
+        unit = data.draw(st.sampled_from(("tokens", "tokens", "CNY", "")))
+        plan = t.Plan("plan", "CNY", 0, data.draw(st.integers(0, 15)) * 100 if unit else 0, unit)
+        known = [t.EndCredit(a, id, now_us) for a, credits in self.model.credits.items() for id in credits]
+        taken = [t.SetPlan(a, None) for a in sorted(self.model.plans)]
         self._change(
-            t.AddCredit(
-                t.Credit(f"c{self.credit_number}", account, "CNY", hundreds * 100, self.clock_us, expires_us)
-            )
+            data.draw(st.sampled_from([t.AddCredit(credit), t.SetPlan(account, plan), *known[-2:], *taken]))
         )
 
-    @precondition(lambda self: any(self.model.credits.values()))
-    @rule(data=st.data())
-    def end_credit(self, data: st.DataObject) -> None:
-        account, id = data.draw(
-            st.sampled_from([(a, c) for a, known in self.model.credits.items() for c in known])
-        )
-        self._change(t.EndCredit(account, id, self.clock_us))
-
     @rule(
-        account=st.sampled_from(ACCOUNTS),
-        allowance=st.integers(0, 15),
-        unit=st.sampled_from(("tokens", "CNY", "")),
-    )
-    def set_plan(self, account: str, allowance: int, unit: str) -> None:
-        amount = allowance * 100 if unit else 0
-        self._change(t.SetPlan(account, t.Plan("plan", "CNY", 0, amount, unit)))
-
-    @precondition(lambda self: self.model.plans)
-    @rule(data=st.data())
-    def take_plan_away(self, data: st.DataObject) -> None:
-        self._change(t.SetPlan(data.draw(st.sampled_from(sorted(self.model.plans))), None))
-
-    @rule(
-        account=st.sampled_from(ACCOUNTS), zone=st.sampled_from(ZONES), moves=st.booleans(),
+        account=st.sampled_from(ACCOUNTS), zone=st.sampled_from(ZONES), moves=st.booleans(), name=st.sampled_from((*KEYS, "")),
         beyond=st.sampled_from(("refuse", "refuse", "bill")), closed=st.sampled_from((*[False] * 9, True)),
     )  # fmt: skip
-    def set_account(self, account: str, zone: str, moves: bool, beyond: str, closed: bool) -> None:
+    def change_accounts(
+        self, account: str, zone: str, moves: bool, name: str, beyond: str, closed: bool
+    ) -> None:
+        """An account lives by other clocks, stands elsewhere, refuses or not; or a key is of another account."""
+        if name:
+            self._change(t.SetKey(key(name, account)))
+            return
         parents = {
             "org": ("", ""),
             "team": ("org", ""),
             "other": ("org", "team"),
             "person": ("team", "other"),
         }
-        parent = parents[account][moves]
         closed_us = self.clock_us if closed else None
-        self._change(t.SetAccount(t.AccountRecord(account, parent, "", zone, beyond, 0, closed_us)))
-
-    @rule(name=st.sampled_from(sorted(KEYS)), account=st.sampled_from(ACCOUNTS))
-    def move_key(self, name: str, account: str) -> None:
-        self._change(t.SetKey(key(name, account)))
+        self._change(
+            t.SetAccount(t.AccountRecord(account, parents[account][moves], "", zone, beyond, 0, closed_us))
+        )
 
     # --- calls
 

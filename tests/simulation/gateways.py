@@ -262,7 +262,12 @@ class Figures:
 class Gateways:
     """The whole of it, and what befalls it."""
 
-    def __init__(self, seed: int, data: Path, workers: int = 4) -> None:
+    def __init__(self, seed: int, data: Path, calls: int, workers: int = 4) -> None:
+        self.calls = calls
+        # Limits and fates are sized so that limits are met, and something befalls, in small worlds too.
+        self.size = min(1.0, calls / 40_000)
+        self.fate_every_s = 0.25 if self.size == 1 else 0.08
+        self.pause_s = 0.002 if self.size == 1 else 0.01
         self.machine = Machine(
             seed, 1_793_487_600_000_000
         )  # 2026-10-31T23:00Z: soon a month and New York's clocks turn
@@ -271,7 +276,9 @@ class Gateways:
         self.finished: dict[bytes, int] = {}
         self._ids = 0
         caps = {
-            (scope, model, unit, window): Cap(Limit(unit, amount, window, mode, model), _zone(scope))
+            (scope, model, unit, window): Cap(
+                Limit(unit, self._sized(amount), window, mode, model), _zone(scope)
+            )
             for scope, model, unit, window, mode, amount in LIMITS
         }
         self.referee = Referee(caps, "paying", CHAINS)
@@ -281,10 +288,13 @@ class Gateways:
             *(t.SetAccount(t.AccountRecord(name, parent, "", ZONES.get(name, ""))) for name, parent in PARENTS.items()),
             *(t.SetKey(t.KeyRecord(k, k, a, k.encode() * 16, k, 0)) for k, a in KEYS.items()),
             *(t.SetLimit(name[0], cap.limit) for name, cap in caps.items()),
-            t.AddCredit(t.Credit("c0", "paying", "CNY", CREDIT, 1)),
+            t.AddCredit(t.Credit("c0", "paying", "CNY", self._sized(CREDIT), 1)),
         )  # fmt: skip
         self.workers = [Worker(self, f"w{n}") for n in range(workers)]
         self._born = workers
+
+    def _sized(self, amount: float) -> int:
+        return int(amount * self.size) + (1 if amount else 0)
 
     def new_id(self) -> bytes:
         self._ids += 1
@@ -312,7 +322,7 @@ class Gateways:
             if self.machine.now_us >= worker.process.frozen_until_us:
                 worker.begin()
         if left > crowd:
-            self.machine.after(self.machine.draw.random() * 0.002, self._arrivals, left - crowd)
+            self.machine.after(self.machine.draw.random() * self.pause_s, self._arrivals, left - crowd)
         else:
             self.all_came = True
 
@@ -320,7 +330,7 @@ class Gateways:
         what = self.machine.pick(_FATES)
         self.seen[what] += 1
         getattr(self, f"_{what.replace(' ', '_')}")()
-        self.machine.after(self.machine.draw.expovariate(1 / 0.5), self._fate)
+        self.machine.after(self.machine.draw.expovariate(1 / self.fate_every_s), self._fate)
 
     def _kill_a_worker(self) -> None:
         place = self.machine.draw.randrange(len(self.workers))
@@ -372,11 +382,13 @@ class Gateways:
         if window == "total" and cap.in_force and self.machine.draw.random() < 0.5:
             self._change(t.RemoveLimit(scope, model, unit, window))
         else:
-            size = int(amount * self.machine.pick((0, 0.3, 1, 1, 2, 3)))
+            size = self._sized(amount * self.machine.pick((0, 0.3, 1, 1, 2, 3)))
             self._change(t.SetLimit(scope, Limit(unit, size, window, mode, model)))
 
     def _top_up(self) -> None:
-        credit = t.Credit(f"c{self.machine.draw.getrandbits(60)}", "paying", "CNY", CREDIT // 10, 1)
+        credit = t.Credit(
+            f"c{self.machine.draw.getrandbits(60)}", "paying", "CNY", self._sized(CREDIT // 10), 1
+        )
         self._change(t.AddCredit(credit))
 
     def _step_the_clock(self) -> None:
@@ -385,10 +397,10 @@ class Gateways:
 
     # --- a run
 
-    def run(self, calls: int) -> None:
+    def run(self) -> None:
         """So many calls, then peace; everything is compared."""
         self.all_came = False
-        self.machine.after(0, self._arrivals, calls)
+        self.machine.after(0, self._arrivals, self.calls)
         fates = self._fate
         self.machine.after(0.5, fates)
         self.machine.run(lambda: self.all_came)

@@ -12,7 +12,7 @@ from tokenweir.core.usage import Usage
 from tokenweir.ledger import terms as t
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.journal import Journal
-from tokenweir.ledger.messages import CloseAttempt, CostBound, MakeChanges, OpenCall, OpenResult
+from tokenweir.ledger.messages import Checkpoint, CloseAttempt, CostBound, MakeChanges, OpenCall, OpenResult
 from tokenweir.ledger.store import Store
 from tokenweir.ledger.terms import Limit
 from tokenweir.ledger.verify import verify
@@ -91,6 +91,18 @@ class Ledger:
             )
         )  # fmt: skip
         self._journal.commit()
+
+    def shrink(self, call: bytes, tokens: int) -> None:
+        now_us = self._clock.now_us()
+        self._journal.apply(
+            Checkpoint(
+                1, call, b"1", 1, now_us, "u", "u/m", Usage(), "", None, "", reserves={"tokens": tokens}
+            )
+        )
+        self._journal.commit()
+
+    def rows(self, query: str) -> list[tuple[bytes, int]]:
+        return self._store._db.execute(query).fetchall()
 
     def lose(self) -> None:
         """Calls are closed without their worker."""
@@ -307,3 +319,36 @@ def test_credit_that_expires_under_a_call_still_pays_for_it(tmp_path: Path) -> N
     assert (
         ledger.ask(60)[1].output_tokens == 20
     )  # until that call ends, what it has set aside counts against all that is left
+
+
+def test_a_key_that_moves_lives_by_the_days_of_its_new_account(tmp_path: Path) -> None:
+    china = t.SetAccount(t.AccountRecord("b", "", "", "Asia/Shanghai"))
+    ledger = Ledger(tmp_path, "2026-11-25T10:00:00+00:00", china, t.SetLimit("key/k", A_DAY))
+    ledger.end(ledger.open(20))
+    ledger.wait(8 * HOUR)  # in Shanghai a day has begun
+    ledger.end(ledger.open(20), 10)
+    ledger.change(t.SetKey(key("k", "b")))
+    assert ledger.stands("key/k", A_DAY) == (20, 0)
+
+
+def test_an_allowance_covers_nothing_that_another_call_has_set_aside(tmp_path: Path) -> None:
+    """Otherwise the one that needs no money, as its tokens were free, would have to pay at its end."""
+    plan = t.SetPlan("a", t.Plan("p", "CNY", 0, 30, "tokens"))
+    ledger = Ledger(
+        tmp_path, "2026-11-25T12:00:00+00:00", plan, t.AddCredit(t.Credit("c", "a", "CNY", 50, 1))
+    )
+    free = ledger.open(20)  # all of the allowance
+    paid = ledger.open(20)  # all of the credit
+    ledger.end(paid)
+    ledger.end(free)
+    covered = dict(ledger.rows("SELECT call, covered_tokens FROM entries WHERE kind = 'settled'"))
+    assert covered == {paid: 0, free: 30}
+
+
+def test_what_a_stream_no_longer_needs_stays_free_after_a_restart(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "2026-11-25T12:00:00+00:00", ON_A)
+    call = ledger.open(80)
+    ledger.shrink(call, 30)
+    assert ledger.stands("account/a", A_DAY) == (0, 30)
+    ledger.again()
+    assert ledger.ask(90)[1].output_tokens == 60
