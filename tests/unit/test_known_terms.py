@@ -7,7 +7,7 @@ import msgspec
 from tokenweir.ledger.checks import wrong_with
 from tokenweir.ledger.known_terms import KnownTerms
 from tokenweir.ledger.new_key import make_key, rotated
-from tokenweir.ledger.terms import KeyRecord, RevokeKey, SetKey, Terms
+from tokenweir.ledger.terms import KeyRecord, Limit, RemoveLimit, RevokeKey, SetKey, SetLimit, Terms
 
 NOW_US = 1_000_000_000
 
@@ -68,3 +68,18 @@ def test_a_key_is_good_until_it_expires() -> None:
     known, record, secret = fresh()
     known.apply([SetKey(msgspec.structs.replace(record, expires_us=NOW_US + 5))])
     assert [is_good(known, secret, NOW_US + more) for more in (4, 5)] == [True, False]
+
+
+def test_what_a_worker_is_told_twice_is_once() -> None:
+    """Its first picture of the terms may hold changes that are not durable yet; these are told once they are."""
+    terms, changes = (
+        Terms(),
+        (SetLimit("key/k", Limit("calls", 1, "day")), RemoveLimit("key/k", "", "calls", "day")),
+    )
+    for change in changes:
+        terms.apply(change)
+    known = KnownTerms()
+    known.replace(terms)
+    known.apply(changes)
+    known.apply(changes[1:])
+    assert terms.limits == {"key/k": {}}

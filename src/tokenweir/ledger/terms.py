@@ -302,7 +302,7 @@ class Terms(msgspec.Struct):
             case SetLimit(scope=scope, limit=limit):
                 self.limits.setdefault(scope, {})[limit.name] = limit
             case RemoveLimit(scope=scope, model=model, unit=unit, window=window):
-                del self.limits[scope][model, unit, window]
+                self.limits[scope].pop((model, unit, window), None)  # a worker may be told what it knows
             case _:
                 self._apply_money(change)
 
