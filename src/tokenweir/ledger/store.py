@@ -26,6 +26,13 @@ _SYNCHRONOUS = {"fsync": "FULL", "os": "OFF"}
 _CHANGE: msgspec.json.Decoder[Change] = msgspec.json.Decoder(Change)
 _JSON_INTS: msgspec.json.Decoder[dict[str, int]] = msgspec.json.Decoder(dict[str, int])
 _SINCE = "SELECT seq, kind, call FROM entries WHERE seq >= ? AND kind IN ('opened', 'settled') ORDER BY seq"
+_SPENT = "SELECT scope, model, unit, window, start_us, amount_high, amount_low FROM spent"
+#: What counts now: of minutes and hours, which are many, the latest alone. The other columns are those of its row.
+_SPENT_NOW = (
+    f"{_SPENT} WHERE window NOT IN ('minute', 'hour') UNION ALL "
+    "SELECT scope, model, unit, window, max(start_us), amount_high, amount_low FROM spent "
+    "WHERE window IN ('minute', 'hour') GROUP BY scope, model, unit, window"
+)
 _INSERT_ENTRY = f"INSERT INTO entries VALUES ({', '.join('?' * len(ENTRY_COLUMNS))})"
 _UPSERT_SPENT = (
     "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, model, unit, window, start_us) DO UPDATE SET "
@@ -169,7 +176,7 @@ def load_state(db: sqlite3.Connection) -> tuple[LedgerState, dict[bytes, int]]:
     """The state to decide with, or to show, and the calls that are open with the seq of their opening."""
     state = LedgerState(read_terms(db))
     state.latest_us = latest_us(db)
-    for row in read_spent(db):
+    for row in read_spent(db, _SPENT_NOW):
         state.load_spent(row)
     mark = db.execute("SELECT value FROM meta WHERE name = 'open_since_seq'").fetchone()
     opened: dict[bytes, int] = {}
@@ -213,9 +220,8 @@ def opened_as(e: Entry) -> Open:
     )  # fmt: skip
 
 
-def read_spent(db: sqlite3.Connection) -> Iterator[Counted]:
+def read_spent(db: sqlite3.Connection, query: str = _SPENT) -> Iterator[Counted]:
     """What has been used of each limit and credit, in each of its windows."""
-    query = "SELECT scope, model, unit, window, start_us, amount_high, amount_low FROM spent"
     for scope, model, unit, window, start_us, high, low in db.execute(query):
         yield Counted(scope, model, unit, window, start_us, high * PICO + low)
 
