@@ -251,14 +251,14 @@ class Journal:
         return fresh + self.store.corrections(call)
 
     def _end(self, entry: Entry) -> None:
-        entry = self._spend(entry)
+        entry = self._spend(entry, closes=True)
         self._count(entry.call, self.state.close(entry.call))
         self._ended_now.add(entry.call)
         self._batch.add(entry)
 
-    def _spend(self, entry: Entry) -> Entry:
+    def _spend(self, entry: Entry, *, closes: bool = False) -> Entry:
         """Count an attempt of an open call; the entry, with what an allowance covers of it."""
-        covered, rows = self.state.spend(entry.call, spent_by(entry))
+        covered, rows = self.state.spend(entry.call, spent_by(entry), closes=closes)
         self._count(entry.call, rows)
         return msgspec.structs.replace(entry, covered_tokens=covered) if covered else entry
 

@@ -90,11 +90,13 @@ class LedgerState:
         self.latest_us = max(self.latest_us, record.opened_us)
         self._begin(call, record, self.standing(record.key, record.account, record.model, record.run))
 
-    def spend(self, call: bytes, what: Spent, covered: int | None = None) -> tuple[int, list[Counted]]:
+    def spend(
+        self, call: bytes, what: Spent, covered: int | None = None, *, closes: bool = False
+    ) -> tuple[int, list[Counted]]:
         """Count an attempt of an open call: the tokens that an allowance covers, and rows of what was counted.
 
         What it used is set aside no longer: the attempts of a call share what was set aside for it. `covered`: in a
-        replay, what the entry says.
+        replay, what the entry says. `closes`: `close` follows, and gives back all of it.
         """
         record = self.open_calls.get(call)
         if record is None:
@@ -111,7 +113,8 @@ class LedgerState:
                 own = record.held if record.by_allowance else 0
                 covered = purse.cover(what.tokens, record.opened_us, own)
             rows += purse.draw(NOTHING, _covered(what, covered), record.opened_us)
-        self.used(call, what)
+        if not closes:
+            self.used(call, what)
         return covered or 0, rows
 
     def used(self, call: bytes, what: Spent) -> None:
