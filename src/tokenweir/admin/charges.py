@@ -19,14 +19,13 @@ from tokenweir.admin.forms import (
     moment,
     page_of,
 )
-from tokenweir.admin.problems import Problem, not_found, problem
+from tokenweir.admin.problems import Problem, not_found
 from tokenweir.catalog import price as p
 from tokenweir.catalog.charges import ChargeRule
 from tokenweir.core.money import format_per_mtok, pico_per_token
 from tokenweir.core.usage import TOKEN_CLASSES
 from tokenweir.ledger.checks import MOST_BP
 from tokenweir.ledger.terms import RemoveCharge, SetCharge
-from tokenweir.ledger.windows import is_zone
 
 Minute = Annotated[int, Meta(ge=0, le=1440)]
 Weekdays = Annotated[tuple[Annotated[int, Meta(ge=0, le=6)], ...], Meta(min_length=1, max_length=7)]
@@ -118,8 +117,6 @@ def list_charges(asked: Asked, query: ChargesQuery) -> Page[Charge]:
 
 def put_charge(asked: Asked, body: ChargeBody) -> Charge | Problem:
     """Set what is charged. Calls that have ended stay as they were charged."""
-    if body.price is not None and (wrong := wrong_price(body.price)):
-        return problem("refused", f"{wrong}.")
     rule = ChargeRule(
         body.model,
         micros(body.valid_from),
@@ -147,19 +144,6 @@ def told_charge(account: str, rule: ChargeRule) -> Charge:
         price=None if rule.price is None else _told_price(rule.price),
         markup_bp=rule.markup_bp,
     )
-
-
-def wrong_price(price: Price) -> str:
-    """What is wrong with a price; empty where it can be used."""
-    if not is_zone(price.time_zone):
-        return f"{price.time_zone!r} is no time zone; such as Asia/Shanghai or UTC"
-    for brackets in (price.brackets, *(window.brackets for window in price.windows)):
-        borders = [bracket.above for bracket in brackets]
-        if borders[0] != 0 or borders != sorted(set(borders)):
-            return "the brackets of a price begin above 0 tokens and rise"
-    if any(window.end_minute <= window.start_minute for window in price.windows):
-        return "a window of the day ends after it begins; one over midnight is two"
-    return ""
 
 
 def _price(price: Price, valid_from_us: int) -> p.Price:

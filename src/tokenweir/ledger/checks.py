@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 from tokenweir.catalog.charges import ChargeRule
+from tokenweir.catalog.price import Price
 from tokenweir.core.money import PICO, check_currency
 from tokenweir.ledger import terms as t
 from tokenweir.ledger.terms import Change, Terms
@@ -20,6 +21,7 @@ MODES = ("hard", "soft")
 BEYOND = ("refuse", "bill")
 #: A discount of a hundred per cent, and a mark-up of a thousandfold.
 MOST_BP = 10_000_000
+DAY_MINUTES = 24 * 60
 _ID = re.compile(r"\w[\w.@+-]{0,63}")
 _SCOPE = re.compile(r"(account|key|run)/(.{1,128})")
 
@@ -148,9 +150,24 @@ def _charge(terms: Terms, change: t.SetCharge) -> str:
     if rule.price is not None and rule.markup_bp:
         return "a rule has a price of its own or a mark-up, not both"
     wrong = wrong_id(change.account, "an account") if change.account else ""
-    return (
-        wrong or ("" if rule.model else "a rule needs a model, or * for all") or _basis_points(rule.markup_bp)
-    )
+    wrong = wrong or ("" if rule.model else "a rule needs a model, or * for all")
+    return wrong or _basis_points(rule.markup_bp) or ("" if rule.price is None else _price(rule.price))
+
+
+def _price(price: Price) -> str:
+    if not is_zone(price.time_zone):
+        return f"{price.time_zone!r} is no time zone; such as Asia/Shanghai or UTC"
+    for brackets in (price.brackets, *(window.brackets for window in price.windows)):
+        borders = [bracket.above for bracket in brackets]
+        if borders[:1] != [0] or borders != sorted(set(borders)):
+            return "the brackets of a price begin above 0 tokens and rise"
+    for window in price.windows:
+        if not 0 <= window.start_minute < window.end_minute <= DAY_MINUTES:
+            return "a window of the day ends after it begins; one over midnight is two"
+        if not window.weekdays or not set(window.weekdays) <= set(range(7)):
+            return "a window of the day is of some weekdays: 0 is Monday, 6 is Sunday"
+    wrong = _one_of(price.priced_at, ("start", "end"), "when a price is looked up")
+    return wrong or _currency(price.currency)
 
 
 def _no_charge(terms: Terms, change: t.RemoveCharge) -> str:
