@@ -27,10 +27,10 @@ LEVELS = {
     "engines": 3,
     "ledger": 3,
     "routing": 3,
-    "admin": 4,
-    "gateway": 4,
     "billing": 4,
-    "cli": 5,
+    "admin": 5,
+    "gateway": 5,
+    "cli": 6,
 }
 
 PURE_ROOMS = {"core", "protocol", "catalog", "routing"}
@@ -59,11 +59,13 @@ PURE_FILES = {
         "bill_reader",
         "bill_rows",
         "books",
+        "correction_answer",
         "invoice",
         "months",
         "periods",
         "price_book",
         "reconcile",
+        "reconcile_answer",
         "rerating",
         "spreading",
     )

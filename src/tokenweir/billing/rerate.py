@@ -14,8 +14,12 @@ from tokenweir.catalog.price import Price
 from tokenweir.core.clock import Clock
 from tokenweir.ledger.store import read_changes
 from tokenweir.ledger.terms import NoteCorrection, Terms
-from tokenweir.ledger.views import last_seq, open_reader
+from tokenweir.ledger.views import iso_time, last_seq, open_reader
 from tokenweir.ledger.views.standing import Asked, standing
+
+#: What is said of the prices that are taken: those of now, or the catalog's where the settings name others.
+BY = {"": "by the prices of settings and catalog", "catalog": "by the catalog's prices"}
+_ALWAYS = Asked()
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -39,6 +43,16 @@ class _Seen(msgspec.Struct):
     attempts: int = 0
     unpriced: int = 0
     prices: dict[str, tuple[Price, ...]] = {}  # by deployment
+
+
+def reason(by: str, asked: Asked, account: str) -> str:
+    """What is noted beside the entries: whose prices, and which attempts."""
+    parts = [by]
+    parts += [f"since {iso_time(asked.since_us)}"] if asked.since_us != _ALWAYS.since_us else []
+    parts += [f"until {iso_time(asked.until_us)}"] if asked.until_us != _ALWAYS.until_us else []
+    named = {"model": asked.model, "upstream": asked.upstream, "account": account}
+    parts += [f"{name} {word}" for name, word in named.items() if word]
+    return ", ".join(parts)
 
 
 def rerate(

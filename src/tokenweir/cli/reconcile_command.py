@@ -3,20 +3,22 @@
 import os
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from tokenweir.billing.bill import Bill, Section
+from tokenweir.billing.bill import Bill
 from tokenweir.billing.bill_files import MOST_BYTES
 from tokenweir.billing.bill_reader import read_bill
-from tokenweir.billing.our_side import Compared, both_sides
-from tokenweir.billing.reconcile import Result, reconcile
-from tokenweir.catalog.bill_formats import BillFormat, read_bill_format, same_model, shipped_bill_formats
-from tokenweir.cli import reconcile_answer, reconcile_text
+from tokenweir.billing.reconcile_answer import reconcile_answer
+from tokenweir.billing.reconciling import compare, formats_for, has_rows, keys_of, of_key
+from tokenweir.catalog.bill_formats import BillFormat, read_bill_format, shipped_bill_formats
+from tokenweir.cli import reconcile_text, show
 from tokenweir.cli.exits import FAILED, OK
 from tokenweir.cli.moments import parse_moment
+from tokenweir.cli.reconcile_csv import write_csv
+from tokenweir.cli.settings import Settings
 from tokenweir.cli.settings_file import load_settings, nearest
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import BillError
@@ -44,6 +46,7 @@ def run(directory: Path, asked: Asked, environ: Mapping[str, str], config: Path 
     tolerance_pico = parse_amount(asked.tolerance)
     formats, preferred = _formats(asked, environ, config)
     bill = _of_key(read_bill(asked.bill.name, _bytes_of(asked.bill), formats, preferred), asked)
+    span = (partial(_bound, asked.since, clock), partial(_bound, asked.until, clock))
     connection = open_reader(directory)
     try:
         known = upstreams(connection)
@@ -51,65 +54,32 @@ def run(directory: Path, asked: Asked, environ: Mapping[str, str], config: Path 
             raise ValueError(
                 f"the ledger has no call of upstream {asked.upstream!r}; {nearest(asked.upstream, known)}"
             )
-        compared = [
-            both_sides(
-                connection, asked.upstream, section, section.lines, *_span(asked, bill, section, clock)
-            )
-            for section in bill.sections
-        ]
+        compared = compare(connection, asked.upstream, bill, span, tolerance_pico)
     finally:
         connection.close()
-    results = [
-        _result(bill, section, sides, tolerance_pico)
-        for section, sides in zip(bill.sections, compared, strict=True)
-    ]
     if asked.csv is not None:
-        reconcile_answer.write_csv(asked.csv, results)
+        write_csv(asked.csv, compared.results)
     if asked.as_json:
-        reconcile_answer.print_answer(asked.upstream, bill, results, compared, tolerance_pico)
+        show.print_json(reconcile_answer(asked.upstream, compared))
     else:
-        reconcile_text.print_results(asked.upstream, bill, results, compared, tolerance_pico)
-    return OK if all(result.agrees for result in results) else FAILED
+        reconcile_text.print_results(asked.upstream, bill, compared.results, compared.sides, tolerance_pico)
+    return OK if compared.agrees else FAILED
 
 
 def _of_key(bill: Bill, asked: Asked) -> Bill:
     """The bill with the rows of the key asked for. Raises ValueError where it has none: nothing would match all of it."""
     if asked.key:
-        keys = {line.key for section in bill.sections for line in section.lines if line.key}
+        keys = keys_of(bill)
         if asked.key not in keys:
             raise ValueError(
                 f"the bill has no row of the key {asked.key!r}; {nearest(asked.key, sorted(keys))}"
             )
-        sections = (
-            msgspec.structs.replace(section, lines=tuple(x for x in section.lines if x.key == asked.key))
-            for section in bill.sections
-        )
-        bill = msgspec.structs.replace(bill, sections=tuple(sections))
-    if not any(section.lines for section in bill.sections) and not (asked.since and asked.until):
+        bill = of_key(bill, asked.key)
+    if not has_rows(bill) and not (asked.since and asked.until):
         raise ValueError(
             "the bill has no rows; name its span with --since and --until to compare it nevertheless"
         )
     return bill
-
-
-def _span(asked: Asked, bill: Bill, section: Section, clock: Clock) -> tuple[int | None, int | None]:
-    """The span asked for; of a table without rows, that of the others, in which ours are missing from it."""
-    since_us, until_us = (_bound(text, section.zone, clock) for text in (asked.since, asked.until))
-    if not section.lines:
-        periods = [line.period for other in bill.sections for line in other.lines]
-        since_us = min(period.start_us for period in periods) if since_us is None else since_us
-        until_us = max(period.end_us for period in periods) if until_us is None else until_us
-    return since_us, until_us
-
-
-def _result(bill: Bill, section: Section, sides: Compared, tolerance_pico: int) -> Result:
-    return reconcile(
-        section,
-        sides.theirs,
-        sides.ours,
-        cache(partial(same_model, bill.models)),
-        tolerance_pico,
-    )
 
 
 def _formats(
@@ -121,19 +91,18 @@ def _formats(
     if asked.format is not None:
         own = read_bill_format(_bytes_of(asked.format), asked.format.stem)
         return (own,), (own.id,)
-    shipped = shipped_bill_formats()
-    if asked.provider:
-        found = [form for form in shipped.values() if asked.provider in (form.id, *form.upstreams)]
-        if not found:
-            raise ValueError(
-                f"there is no format of bills for {asked.provider!r}; {nearest(asked.provider, shipped)}"
-            )
-        return tuple(found), tuple(form.id for form in found)
-    settings = load_settings(environ, file=config)
-    kinds = {setting.kind for setting in settings.upstreams if setting.name == asked.upstream}
-    names = kinds or {asked.upstream}  # one that was found by its key is called after its provider
-    preferred = [form.id for form in shipped.values() if names & set(form.upstreams)]
-    return tuple(shipped.values()), tuple(preferred)
+    names = set() if asked.provider else names_of(load_settings(environ, file=config), asked.upstream)
+    formats, preferred = formats_for(asked.provider, names)
+    if not formats:
+        raise ValueError(
+            f"there is no format of bills for {asked.provider!r}; {nearest(asked.provider, shipped_bill_formats())}"
+        )
+    return formats, preferred
+
+
+def names_of(settings: Settings, upstream: str) -> set[str]:
+    """Providers that an upstream may be of: its kind; one that was found by its key is called after its provider."""
+    return {setting.kind for setting in settings.upstreams if setting.name == upstream} or {upstream}
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -144,7 +113,7 @@ def _bytes_of(path: Path) -> bytes:
         raise BillError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from None
 
 
-def _bound(text: str, zone: tzinfo, clock: Clock) -> int | None:
+def _bound(text: str, clock: Clock, zone: tzinfo) -> int | None:
     """A moment; a day or time without an offset is meant as the bill means its own."""
     if not text:
         return None

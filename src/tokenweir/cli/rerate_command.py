@@ -5,14 +5,16 @@ from pathlib import Path
 
 import msgspec
 
-from tokenweir.billing.rerate import Outcome, Request, rerate
+from tokenweir.billing.correction_answer import rerate_answer
+from tokenweir.billing.rerate import BY, Outcome, Request, reason, rerate
 from tokenweir.cli import show
 from tokenweir.cli.moments import parse_moment
 from tokenweir.cli.price_source import prices_by
 from tokenweir.core.clock import Clock
 from tokenweir.ledger.changing import COMMAND_LINE
-from tokenweir.ledger.views import iso_time
 from tokenweir.ledger.views.standing import Asked
+
+_ALWAYS = Asked()
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -28,64 +30,27 @@ class Words(msgspec.Struct, frozen=True):
     as_json: bool
 
 
-class RerateAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`weir rerate --json`. Sums are of the attempts that differ; `unpriced` have no price still."""
-
-    correction: str
-    attempts: int
-    differ: int
-    priced: int
-    unpriced: int
-    cost_before: dict[str, str]
-    cost_after: dict[str, str]
-    charge_before: dict[str, str]
-    charge_after: dict[str, str]
-    dry_run: bool
-
-
 def run(directory: Path, words: Words, environ: Mapping[str, str], config: Path | None, clock: Clock) -> None:
     """Price anew and say what came of it. Raises ValueError for wrong words, SettingsError, LedgerError."""
     now_us = clock.now_us()
     asked = Asked(
-        since_us=parse_moment(words.since, now_us) if words.since else 0,
-        until_us=parse_moment(words.until, now_us) if words.until else 2**62,
+        since_us=parse_moment(words.since, now_us) if words.since else _ALWAYS.since_us,
+        until_us=parse_moment(words.until, now_us) if words.until else _ALWAYS.until_us,
         upstream=words.upstream,
         model=words.model,
     )
     prices_of = prices_by(words.price, directory, environ, config)
-    request = Request(asked, words.account, _why(words, asked))
+    request = Request(asked, words.account, reason(_by(words.price), asked, words.account))
     found = rerate(directory, request, prices_of, clock, COMMAND_LINE, dry_run=words.dry_run)
     if words.as_json:
-        show.print_json(_answer(found, words.dry_run))
+        show.print_json(rerate_answer(found, words.dry_run))
     else:
         _tell(found, words.dry_run)
 
 
-def _why(words: Words, asked: Asked) -> str:
-    """What is noted beside the entries."""
-    by = {"": "by the prices of settings and catalog", "catalog": "by the catalog's prices"}
-    parts = [by.get(words.price, f"by the prices of {Path(words.price).name}")]
-    parts += [f"since {iso_time(asked.since_us)}"] if words.since else []
-    parts += [f"until {iso_time(asked.until_us)}"] if words.until else []
-    named = {"model": words.model, "upstream": words.upstream, "account": words.account}
-    parts += [f"{name} {word}" for name, word in named.items() if word]
-    return ", ".join(parts)
-
-
-def _answer(found: Outcome, dry_run: bool) -> RerateAnswer:
-    sums = found.difference
-    return RerateAnswer(
-        correction=found.correction if sums.entries else "",
-        attempts=found.attempts,
-        differ=sums.entries,
-        priced=sums.priced,
-        unpriced=found.unpriced,
-        cost_before=show.decimals(sums.cost_before),
-        cost_after=show.decimals(sums.cost_after),
-        charge_before=show.decimals(sums.charge_before),
-        charge_after=show.decimals(sums.charge_after),
-        dry_run=dry_run,
-    )
+def _by(price: str) -> str:
+    """Whose prices, as it is noted beside the entries."""
+    return BY.get(price, f"by the prices of {Path(price).name}")
 
 
 def _tell(found: Outcome, dry_run: bool) -> None:

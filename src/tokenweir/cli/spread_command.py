@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from tokenweir.billing.correction_answer import SpreadAnswer, spread_answer
 from tokenweir.billing.spread import Spread, due_months, spread, spread_upstream
 from tokenweir.cli import show
 from tokenweir.core.clock import Clock
@@ -21,24 +22,6 @@ class Words(msgspec.Struct, frozen=True):
     every: bool
     dry_run: bool
     as_json: bool
-
-
-class SpreadAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One upstream and month. `written` attempts got another share than they had; `idle` costs had no call to bear them."""
-
-    upstream: str
-    month: str
-    currency: str
-    costs: dict[str, str]
-    idle: dict[str, str]
-    attempts: int
-    written: int
-    cost_before: dict[str, str]
-    cost_after: dict[str, str]
-    charge_before: dict[str, str]
-    charge_after: dict[str, str]
-    correction: str
-    dry_run: bool
 
 
 class SpreadsAnswer(msgspec.Struct, frozen=True):
@@ -59,7 +42,7 @@ def run(directory: Path, asked: Words, clock: Clock) -> None:
     else:
         found = [spread(directory, asked.id, asked.month, clock, COMMAND_LINE, dry_run=asked.dry_run)]
     if asked.as_json:
-        show.print_json(SpreadsAnswer(tuple(_answer(one, asked.dry_run) for one in found)))
+        show.print_json(SpreadsAnswer(tuple(spread_answer(one, asked.dry_run) for one in found)))
         return
     for one in found:
         _tell(one, asked.dry_run)
@@ -76,25 +59,6 @@ def _due(directory: Path, clock: Clock) -> tuple[tuple[str, str], ...]:
     if first is None:
         return ()
     return due_months(terms_now(directory), first[1].at_us, clock.now_us())
-
-
-def _answer(one: Spread, dry_run: bool) -> SpreadAnswer:
-    found = one.difference
-    return SpreadAnswer(
-        upstream=one.upstream,
-        month=one.month,
-        currency=one.currency,
-        costs={id: format_pico(pico) for id, pico in one.costs.items()},
-        idle={id: format_pico(pico) for id, pico in one.idle.items()},
-        attempts=one.attempts,
-        written=found.entries,
-        cost_before=show.decimals(found.cost_before),
-        cost_after=show.decimals(found.cost_after),
-        charge_before=show.decimals(found.charge_before),
-        charge_after=show.decimals(found.charge_after),
-        correction=one.correction,
-        dry_run=dry_run,
-    )
 
 
 def _tell(one: Spread, dry_run: bool) -> None:

@@ -1,16 +1,10 @@
-"""What `weir reconcile` gives to other programs: JSON, and a CSV of every figure."""
-
-import csv
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+"""A comparison as JSON has it: every cell, in exact decimals."""
 
 import msgspec
 
-from tokenweir.billing.bill import Bill
 from tokenweir.billing.our_side import Compared
 from tokenweir.billing.reconcile import Cell, Group, Outcome, Result, Side
-from tokenweir.cli import show
-from tokenweir.core.errors import BillError
+from tokenweir.billing.reconciling import Comparison
 from tokenweir.core.money import format_pico
 from tokenweir.ledger.views import iso_time
 
@@ -65,7 +59,7 @@ class SectionAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReconcileAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`weir reconcile --json`."""
+    """The whole; `unread` are files of the bill whose tables are not known."""
 
     upstream: str
     format: str
@@ -76,20 +70,16 @@ class ReconcileAnswer(msgspec.Struct, frozen=True, kw_only=True):
     unread: tuple[str, ...]
 
 
-def print_answer(
-    upstream: str, bill: Bill, results: Sequence[Result], compared: Sequence[Compared], tolerance_pico: int
-) -> None:
-    """Print the whole as one line of JSON."""
-    show.print_json(
-        ReconcileAnswer(
-            upstream=upstream,
-            format=bill.format,
-            confirmed=bill.confirmed,
-            tolerance=format_pico(tolerance_pico),
-            agrees=all(result.agrees for result in results),
-            sections=tuple(map(_section, results, compared)),
-            unread=bill.unread,
-        )
+def reconcile_answer(upstream: str, compared: Comparison) -> ReconcileAnswer:
+    """The JSON form."""
+    return ReconcileAnswer(
+        upstream=upstream,
+        format=compared.bill.format,
+        confirmed=compared.bill.confirmed,
+        tolerance=format_pico(compared.tolerance_pico),
+        agrees=compared.agrees,
+        sections=tuple(map(_section, compared.results, compared.sides)),
+        unread=compared.bill.unread,
     )
 
 
@@ -118,7 +108,11 @@ def _group(group: Group) -> GroupAnswer:
 
 
 def _side(side: Side) -> SideAnswer:
-    return SideAnswer(side.tokens, show.decimals(side.money), side.unpriced_tokens)
+    return SideAnswer(
+        side.tokens,
+        {currency: format_pico(pico) for currency, pico in sorted(side.money.items())},
+        side.unpriced_tokens,
+    )
 
 
 def _cell(cell: Cell) -> CellAnswer:
@@ -136,63 +130,10 @@ def _cell(cell: Cell) -> CellAnswer:
         ours=_side(cell.ours),
         theirs=_side(cell.theirs),
         difference=difference,
-        rows=_rows(cell),
+        rows=rows_to_see(cell),
     )
 
 
-def _rows(cell: Cell) -> tuple[tuple[str, int], ...]:
+def rows_to_see(cell: Cell) -> tuple[tuple[str, int], ...]:
     """Rows that somebody has to look at: a month of requests that match has a hundred thousand others."""
     return () if cell.outcome is Outcome.MATCHED else cell.rows
-
-
-COLUMNS = (
-    "section",
-    "outcome",
-    "period",
-    "model",
-    "item",
-    "request",
-    "measure",
-    "ours",
-    "theirs",
-    "difference",
-    "rows",
-)
-
-
-def write_csv(target: Path, results: Sequence[Result]) -> None:
-    """Write every figure of every cell to `target`, which is replaced only once it is complete. Raises BillError."""
-    unfinished = target.with_name(f"{target.name}.unfinished")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(row for result in results for row in _csv_rows(result))
-        unfinished.replace(target)
-    except OSError as error:
-        raise BillError(f"{target} cannot be written: {error.strerror}") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _csv_rows(result: Result) -> Iterator[tuple[str, ...]]:
-    for outcome, group in result.groups.items():
-        for cell in group.cells:
-            what = (
-                result.section.name,
-                outcome.value,
-                cell.period.label,
-                cell.model,
-                cell.item,
-                cell.request,
-            )
-            rows = " ".join(str(line) for _, line in _rows(cell))
-            for figure in cell.figures():
-                values = (figure.ours, figure.theirs, figure.theirs_more)
-                shown = (format_pico(v) if figure.is_money else str(v) for v in values)
-                yield (
-                    *what,
-                    figure.measure if figure.is_money else f"tokens {figure.measure}".strip(),
-                    *shown,
-                    rows,
-                )
