@@ -65,6 +65,19 @@ CASES: tuple[tuple[str, str, object, str], ...] = (
     ("GET", "/calls/{other_call}", None, "200 200 404 200"),
     ("GET", "/invoices", None, "200 200 200 200"),
     ("GET", "/invoices/none", None, "404 404 404 404"),
+    ("GET", "/invoices/preview?account=team&month=2020-01", None, "200 200 200 200"),
+    ("GET", "/invoices/preview?account=other&month=2020-01", None, "200 200 404 200"),
+    ("POST", "/invoices", {"account": "of-{role}", "month": "2020-01"}, "201 201 403 403"),
+    ("GET", "/invoices/{invoice}", None, "200 200 200 200"),
+    ("GET", "/invoices/{other_invoice}", None, "200 200 404 200"),
+    ("GET", "/invoices/{invoice}/lines/99/calls", None, "404 404 404 404"),
+    ("GET", "/invoices/{other_invoice}/lines/1/calls", None, "404 404 404 404"),
+    ("POST", "/rerate", {"model": "none", "dry_run": True}, "200 200 403 200"),
+    ("POST", "/rerate", {"model": "none"}, "200 200 403 403"),
+    ("POST", "/standing-costs/gpus/spread", {"month": "2020-01", "dry_run": True}, "200 200 403 200"),
+    ("POST", "/standing-costs/gpus/spread", {"month": "2020-01"}, "200 200 403 403"),
+    ("POST", "/standing-costs/none/spread", {"month": "2020-01"}, "404 404 403 404"),
+    ("POST", "/reconcile?upstream=none", None, "422 422 403 422"),
     ("GET", "/audit", None, "200 200 403 200"),
 )  # fmt: skip
 
@@ -89,6 +102,17 @@ class House:
         for role in ROLES:
             self._things(f"of-{role}")
         owner.good("PUT", "/charges", {"account": "other", "price": RATES})
+        for name, account in (("invoice", "team"), ("other_invoice", "other")):
+            issued = owner.good("POST", "/invoices", {"account": account, "month": "2020-01"})
+            self.ids[name] = issued["id"]
+        cost = {
+            "upstream": "raw-gpu",
+            "amount": "9",
+            "currency": "CNY",
+            "per": "month",
+            "starts": "2019-01-01T00:00:00Z",
+        }
+        owner.good("PUT", "/standing-costs/gpus", cost)
 
     def _things(self, account: str) -> None:
         owner = self.owner

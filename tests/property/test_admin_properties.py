@@ -10,6 +10,7 @@ from urllib.parse import quote_from_bytes
 
 import msgspec
 import pytest
+from billed_ledger import DAY_US, NOVEMBER_US, USD, Books
 from fitting import MOMENTS, fitting, query_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,11 +19,13 @@ from starlette.applications import Starlette
 from tokenweir.admin.app import make_app
 from tokenweir.admin.desk import Desk
 from tokenweir.admin.forms import Moment, micros, moment
+from tokenweir.admin.lookups import Lookups
 from tokenweir.admin.operation import Operation
 from tokenweir.admin.operations import OPERATIONS, PREFIX
 from tokenweir.core.money import parse_amount
+from tokenweir.core.usage import Usage
 from tokenweir.ledger.changing import make_changes
-from tokenweir.ledger.terms import AccountRecord, KeyRecord, SetAccount, SetKey
+from tokenweir.ledger.terms import AccountRecord, KeyRecord, SetAccount, SetKey, SetStandingCost, StandingCost
 from tokenweir.ledger.views.terms import terms_now
 
 SECRET = "sk-weir-owner"
@@ -31,7 +34,7 @@ HASH = hashlib.sha256(SECRET.encode()).digest()
 
 class FixedClock:
     def now_us(self) -> int:
-        return 1_764_000_000_000_000
+        return NOVEMBER_US + 31 * DAY_US
 
     def steady_us(self) -> int:
         return 0
@@ -53,9 +56,21 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starlette]:
     data = tmp_path_factory.mktemp("ledger")
     record = KeyRecord("key_owner", "owner", "acme", HASH, "sk-weir-owne", 0, role="owner")
     other = KeyRecord("key_other", "other", "acme", b"o" * 32, "sk-weir-othe", 0)
-    changes = [SetAccount(AccountRecord("acme")), SetKey(record), SetKey(other)]
+    with Books(data) as books:
+        books.account("acme")
+        for number in range(3):
+            books.call("acme", Usage(input=1_000 + number, output=100), charge=USD)
+        books.call("acme", Usage(input=9), None)
+    cost = StandingCost("5", "up", "CNY", 10**12, "month", from_us=NOVEMBER_US)
+    changes = [SetAccount(AccountRecord("acme")), SetKey(record), SetKey(other), SetStandingCost(cost)]
     assert make_changes(data, changes, FixedClock()) == ""
-    desk = Desk(data, FixedClock(), Counting(), "1")
+    desk = Desk(
+        data,
+        FixedClock(),
+        Counting(),
+        "1",
+        Lookups(lambda _: lambda *_: (), lambda upstream: (upstream,)),
+    )
     yield make_app(desk)
     check_terms(data)
 
@@ -100,7 +115,7 @@ def check(app: Starlette, method: str, path: str, query: bytes, body: bytes) -> 
     return status
 
 
-WORDS = st.sampled_from(["acme", "key_other", "account/acme", "key/key_other", "run/r", "¥5/day", "5", "0.25", "CNY", "USD", "tokens", "day", "hard", "2026-11-25", "2026-11-25T08:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "", "0", "99999999999999999999.999999999999", "*", "owner"])  # fmt: skip
+WORDS = st.sampled_from(["acme", "key_other", "account/acme", "key/key_other", "run/r", "¥5/day", "5", "0.25", "CNY", "USD", "tokens", "day", "hard", "2026-11-25", "2026-11-25T08:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "", "0", "99999999999999999999.999999999999", "*", "owner", "2026-11", "2025-10", "up", "1", "2026-11-0001"])  # fmt: skip
 SCALARS = st.one_of(
     WORDS, st.text(max_size=40), st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False)
 )
@@ -126,6 +141,13 @@ PATHS = st.sampled_from(OPERATIONS).flatmap(
 )
 
 
+HEADER = "账单号,账期(自然日),模型编码（推理专用）,用量,用量单位,币种,总消费金额（结算金额加总）,价格类型\n"
+CELLS = st.sampled_from(["b", "2026-11-23", "glm-4.6", "1200", "-1", "tokens", "CNY", "0.5", "1e9", "输入", "输出", ""]) | st.text(max_size=6)  # fmt: skip
+BILLS = st.binary(max_size=200) | st.lists(st.lists(CELLS, min_size=7, max_size=9), max_size=3).map(
+    lambda rows: (HEADER + "\n".join(map(",".join, rows))).encode()
+)
+
+
 def path_of(row: Operation, ids: list[str]) -> str:
     path = PREFIX + row.path
     for name, id in zip(row.parameters, ids, strict=False):
@@ -148,7 +170,9 @@ def test_forms_of_any_filling_are_answered(
 ) -> None:
     row, ids = where
     body, query = b"", b""
-    if row.body is not None:
+    if row.body is bytes:
+        body = data.draw(BILLS)
+    elif row.body is not None:
         said = data.draw(fitting(row.body, WORDS) | members(row.body))
         body = json.dumps(said).encode()
     if row.query is not None:

@@ -16,8 +16,6 @@ from tokenweir.admin.operation import Operation
 from tokenweir.admin.operations import OPERATIONS, PREFIX
 from tokenweir.admin.problems import Problem, problem
 
-#: The gateway takes no longer one either.
-MAX_BODY_BYTES = 1024 * 1024
 #: Parameters of a query.
 MOST_PARAMETERS = 50
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -49,9 +47,9 @@ def _endpoint(desk: Desk, rows: dict[str, Operation]) -> Endpoint:
         if row is None:
             allowed = ", ".join(rows)
             return _told(Problem(405, "method_not_allowed", f"This path takes {allowed}.", allowed))
-        body = await _body(request)
+        body = await _body(request, row.max_body_bytes)
         if body is None:
-            return _told(problem("too_large", f"The body is longer than {MAX_BODY_BYTES} bytes."))
+            return _told(problem("too_large", f"The body is longer than {row.max_body_bytes} bytes."))
         try:
             query = parse_qsl(
                 request.scope["query_string"].decode("latin-1"),
@@ -67,13 +65,13 @@ def _endpoint(desk: Desk, rows: dict[str, Operation]) -> Endpoint:
     return answer
 
 
-async def _body(request: Request) -> bytes | None:
+async def _body(request: Request, most: int) -> bytes | None:
     """The whole body; None where it is too long."""
     parts, size = [], 0
     async for part in request.stream():
         parts.append(part)
         size += len(part)
-        if size > MAX_BODY_BYTES:
+        if size > most:
             return None
     return b"".join(parts)
 

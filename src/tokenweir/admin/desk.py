@@ -11,11 +11,12 @@ from typing import TypeVar
 import msgspec
 
 from tokenweir.admin import problems
+from tokenweir.admin.lookups import Lookups
 from tokenweir.admin.operation import Operation
 from tokenweir.admin.problems import Problem, problem
-from tokenweir.admin.rights import RIGHTS, sees_account
+from tokenweir.admin.rights import RIGHTS, right_of, sees_account
 from tokenweir.core.clock import Clock
-from tokenweir.core.errors import LedgerError
+from tokenweir.core.errors import CatalogError, LedgerError, SettingsError
 from tokenweir.ledger.changing import make_changes
 from tokenweir.ledger.known_terms import KnownTerms
 from tokenweir.ledger.store import read_changes
@@ -49,15 +50,22 @@ class Desk:
     """What requests share. Its methods are called from many threads."""
 
     def __init__(
-        self, data_dir: Path, clock: Clock, random_bytes: Callable[[int], bytes], version: str
+        self,
+        data_dir: Path,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        version: str,
+        lookups: Lookups,
     ) -> None:
         self.data_dir = data_dir
         self.clock = clock
         self.random_bytes = random_bytes
         self.version = version
+        self.lookups = lookups
         self.started_us = clock.now_us()
         self.document = b""  # the OpenAPI document, once it was asked for
         self.turn = threading.Lock()  # one change is read, checked and made at a time
+        self.long_work = threading.Lock()  # held for minutes, so nobody waits for it
         self._reading = threading.Lock()
         self._snapshot = Snapshot(0, Terms(), KnownTerms())
 
@@ -89,6 +97,9 @@ class Desk:
         except (LedgerError, sqlite3.Error) as error:
             print(f"weir: control: {error}", file=sys.stderr, flush=True)
             outcome = problems.unavailable()
+        except (SettingsError, CatalogError) as error:
+            print(f"weir: control: {error}", file=sys.stderr, flush=True)
+            outcome = problems.unreadable()
         if isinstance(outcome, Problem):
             return Told(outcome.status, outcome.body, problems.MEDIA_TYPE, outcome.headers)
         if isinstance(outcome, msgspec.Raw):
@@ -115,15 +126,16 @@ class Desk:
                 return said
             if not operation.changes:
                 return operation.handle(asked, **path, **said)
-            if not self.turn.acquire(timeout=TURN_TIMEOUT_S):
-                return problems.unavailable()
+            turn = self.long_work if operation.long else self.turn
+            if not turn.acquire(timeout=0 if operation.long else TURN_TIMEOUT_S):
+                return problems.busy() if operation.long else problems.unavailable()
             try:
                 again = self.admit(
                     operation, db, secret
                 )  # the changes before this one may have ended the key
                 return again if isinstance(again, Problem) else operation.handle(again, **path, **said)
             finally:
-                self.turn.release()
+                turn.release()
         finally:
             db.close()
 
@@ -135,7 +147,8 @@ class Desk:
             return problems.unauthorized()
         if not key.role:
             return problems.no_role()
-        if key.role not in RIGHTS[operation.resource].get(operation.method, ()):
+        right = right_of(operation.resource, operation.method)
+        if key.role not in RIGHTS[operation.resource].get(right, ()):
             detail = f"The role {key.role!r} may not {operation.method} {operation.resource}."
             return problem("forbidden", detail)
         if key.role == "member" and snapshot.terms.is_closed(key.account):
@@ -156,7 +169,7 @@ class Asked(msgspec.Struct):
         """Make changes, in the name of who asks; the problem where the ledger does not take them. Raises LedgerError."""
         refused = make_changes(self.desk.data_dir, tuple(changes), self.desk.clock, self.actor.id)
         if refused:
-            return problem("refused", f"{refused[0].upper()}{refused[1:]}.")
+            return problems.refused(refused)
         self.terms = self.desk.snapshot(self.db).terms
         return None
 
@@ -185,6 +198,8 @@ def read_request(
     if operation.body is None:
         empty = body.strip() in (b"", b"{}")
         return said if empty else problem("wrong_form", "This request takes no body.")
+    if operation.body is bytes:
+        return {**said, "body": body}
     try:
         said["body"] = msgspec.json.decode(body.strip() or b"{}", type=operation.body)
     except msgspec.ValidationError as error:

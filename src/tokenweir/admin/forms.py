@@ -34,6 +34,9 @@ PerMillion = Annotated[
         description="An exact decimal, in units of the currency per million tokens",
     ),
 ]
+Month = Annotated[
+    str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}$", max_length=7, description="A month, such as 2026-11")
+]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$", max_length=3, description="ISO 4217")]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

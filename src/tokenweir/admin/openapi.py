@@ -10,7 +10,7 @@ import msgspec
 
 from tokenweir.admin.operation import Operation
 from tokenweir.admin.problems import CODES, MEDIA_TYPE
-from tokenweir.admin.rights import RIGHTS
+from tokenweir.admin.rights import RIGHTS, right_of
 from tokenweir.protocol.problems import Details
 
 # A document of JSON has no shape of its own that a type could tell.
@@ -26,7 +26,7 @@ Money is exact decimal strings, with the currency beside them. Times are RFC 333
 def document(operations: Sequence[Operation], prefix: str, version: str) -> Json:
     """The whole of it."""
     forms = {form for row in operations for form in (row.body, row.answer, row.query) if form is not None}
-    named = sorted((form for form in forms if form is not msgspec.Raw), key=str)
+    named = sorted((form for form in forms if form not in (msgspec.Raw, bytes)), key=str)
     schemas, components = msgspec.json.schema_components([*named, Details], ref_template=_TEMPLATE)
     schema_of = dict(zip([*named, Details], schemas, strict=True))
     _describe(components, operations)
@@ -68,7 +68,7 @@ def _describe(components: Json, operations: Sequence[Operation]) -> None:
 
 def _operation(row: Operation, schema_of: dict[Any, Json], components: Json) -> Json:
     summary, more = row.words
-    roles = ", ".join(sorted(RIGHTS[row.resource][row.method]))
+    roles = ", ".join(sorted(RIGHTS[row.resource][right_of(row.resource, row.method)]))
     told: Json = {
         "operationId": row.id,
         "tags": [row.resource],
@@ -81,7 +81,9 @@ def _operation(row: Operation, schema_of: dict[Any, Json], components: Json) -> 
         },
     }
     if row.body is not None:
-        content = {"application/json": {"schema": schema_of[row.body]}}
+        content: Json = {"application/json": {"schema": schema_of.get(row.body)}}
+        if row.body is bytes:
+            content = {"application/octet-stream": {}}
         told["requestBody"] = {"required": True, "content": content}
     return told
 

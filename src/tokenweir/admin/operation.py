@@ -15,11 +15,16 @@ CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
 
+#: The gateway takes no longer one either, but for bills.
+MAX_BODY_BYTES = 1024 * 1024
+MAX_BILL_BYTES = 16 * MAX_BODY_BYTES
+
+
 class Operation(msgspec.Struct, frozen=True):
     """A method of a path, and the function that answers it.
 
     The function takes who asks (`Asked`), the path's parameters as texts, and `query` and `body` where it has them. It
-    returns what is answered, or a Problem.
+    returns what is answered, or a Problem. A body of bytes is given as it is.
     """
 
     method: str
@@ -29,6 +34,12 @@ class Operation(msgspec.Struct, frozen=True):
     query: type | None
     body: type | None
     answer: type | None  # None: no body
+    long: bool  # it may take minutes: one of these is done at a time, while other changes go on
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The longest body that it takes: a bill is a file of its own, all others are JSON."""
+        return MAX_BILL_BYTES if self.body is bytes else MAX_BODY_BYTES
 
     @property
     def resource(self) -> str:
@@ -57,7 +68,9 @@ class Operation(msgspec.Struct, frozen=True):
         return self.handle.__name__
 
 
-def operation(method: str, path: str, handle: Callable[..., object], status: int = 200) -> Operation:
+def operation(
+    method: str, path: str, handle: Callable[..., object], status: int = 200, *, long: bool = False
+) -> Operation:
     """A row, completed by the function's annotations."""
     hints = typing.get_type_hints(handle, include_extras=True)
     told = hints.get("return")
@@ -73,4 +86,5 @@ def operation(method: str, path: str, handle: Callable[..., object], status: int
         hints.get("query"),
         hints.get("body"),
         shown[0] if shown else None,
+        long,
     )

@@ -8,14 +8,14 @@ from tokenweir.admin.openapi import Json, document
 from tokenweir.admin.operation import Operation
 from tokenweir.admin.operations import OPERATIONS, PREFIX
 from tokenweir.admin.problems import CODES
-from tokenweir.admin.rights import RIGHTS
+from tokenweir.admin.rights import RIGHTS, TRY
 from tokenweir.ledger.checks import ROLES
 
 _INTRODUCTION = """\
 # Admin API
 
-Under `/api/v1` of the gateway's own port: accounts, keys, limits, credit, prices for customers, usage, calls, invoices, and who
-changed what.
+Under `/api/v1` of the gateway's own port: accounts, keys, limits, credit, prices for customers, usage, calls, invoices and corrections,
+and who changed what.
 
 ```console
 $ ./dev up &
@@ -44,7 +44,10 @@ $ curl -sS -H "Authorization: Bearer $(head -n1 ops.key)" http://127.0.0.1:8787/
   parameter is refused, so a slip changes nothing.
 - Lists come in pages of `limit` items; `next` of a page is `after` of the following one, and null on the last.
 - What is not there and what is not yours to see are answered alike.
-- A body is at most 1 MiB. A secret is told once, in the answer that made it.
+- What may take minutes (an invoice issued, a rerate, a spread, a bill compared) is done one at a time; `busy` is told meanwhile.
+  An answer that takes longer than a minute is given up by the gateway, and what was asked for goes on: ask the same
+  again, it does only what is still to be done. Something to be tried first takes `dry_run`.
+- A body is at most 1 MiB, a bill 16 MiB. A secret is told once, in the answer that made it.
 """
 
 _ROLES = """\
@@ -55,7 +58,7 @@ reads everything. A member reads what belongs to the account of its key and to t
 own account: without a role, and within its own key's models, dialects, run and expiry; a key that has limits of its own makes no
 others. A key without a role, as any key is at first, is for calls alone.
 
-r: reads; m: a member's own; c: changes.
+r: reads, and tries what takes `dry_run`; m: a member's own; c: changes.
 """
 
 _RESOURCES = "| resource | " + " | ".join(ROLES) + " |\n|---" + "|---" * len(ROLES) + "|\n"
@@ -80,8 +83,8 @@ def _rights() -> str:
 
 def _letters(resource: str, role: str) -> str:
     methods = [method for method, roles in RIGHTS[resource].items() if role in roles]
-    reads = "GET" in methods and ("m" if role == "member" else "r")
-    return " ".join(letter for letter in (reads, len(methods) > ("GET" in methods) and "c") if letter) or "–"
+    reads = {"GET", TRY} & {*methods} and ("m" if role == "member" else "r")
+    return " ".join(letter for letter in (reads, {*methods} - {"GET", TRY} and "c") if letter) or "–"
 
 
 def _problems() -> str:
@@ -102,7 +105,9 @@ def _operation(row: Operation, told: Json) -> str:
             for p in query
         ]
         lines += [_words(row.query), "", "| parameter | default | what it is |\n|---|---|---|", *rows, ""]
-    if row.body is not None:
+    if row.body is bytes:
+        lines.append("Takes a file as it is, of up to 16 MiB.")
+    elif row.body is not None:
         lines.append(f"Takes {_type(entry['requestBody']['content']['application/json']['schema'])}.")
     ((status, answer),) = ((k, v) for k, v in entry["responses"].items() if k != "default")
     content = answer.get("content")
@@ -142,6 +147,8 @@ def _type(schema: Json) -> str:
     if "enum" in schema:
         return " \\| ".join(f"`{msgspec.json.encode(value).decode()}`" for value in schema["enum"])
     kind = str(schema.get("type", "any"))
+    if "prefixItems" in schema:
+        return f"list of a {' and a '.join(map(_type, schema['prefixItems']))}"
     if kind == "array":
         inner: Any = schema.get("items", {})
         return f"list of {_type(inner)}"

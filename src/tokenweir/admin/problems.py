@@ -31,18 +31,19 @@ class Problem(msgspec.Struct, frozen=True):
 
 #: The codes there are, for the page and the OpenAPI document.
 CODES = {
-    "malformed": (400, "The body is no JSON."),
+    "malformed": (400, "The body is no JSON, or no bill that is known."),
     "unauthorized": (401, "The key is missing, unknown, expired or revoked."),
     "no_role": (403, "The key has no role in this API."),
     "forbidden": (403, "The key's role does not reach that far."),
     "not_found": (404, "There is no such thing, or it is not yours to see."),
     "method_not_allowed": (405, "The path takes other methods; `Allow` names them."),
     "exists": (409, "There is one already."),
+    "busy": (409, "Work that takes long is under way; one such is done at a time."),
     "too_large": (413, "The body is longer than is taken."),
     "wrong_form": (422, "A member or a parameter is unknown, missing or of the wrong form."),
-    "refused": (422, "The ledger does not take such a change."),
+    "refused": (422, "The ledger does not take such a change, or cannot answer such a question."),
     "failed": (500, "A defect; the log of `weir up` has it."),
-    "unavailable": (503, "The ledger cannot be read or written at the moment."),
+    "unavailable": (503, "The ledger, the settings or the catalog cannot be read or written at the moment."),
 }
 
 
@@ -64,9 +65,34 @@ def no_role() -> Problem:
     return problem("no_role", "This key is for calls. An owner can give it a role: PATCH /api/v1/keys/ID.")
 
 
+def refused(why: str) -> Problem:
+    """422, with what the ledger or the billing says of it."""
+    return problem("refused", f"{why[0].upper()}{why[1:]}.")
+
+
+def only_tries() -> Problem:
+    """403 of a key that may try what it may not do."""
+    return problem("forbidden", "This key may only try this: send `dry_run`, or ask an admin.")
+
+
+def busy() -> Problem:
+    """409; what is under way may be what was asked for before."""
+    return problem(
+        "busy", "Other work that takes long is under way; nothing was done. Ask again once it is through."
+    )
+
+
 def not_found(what: str) -> Problem:
     """404."""
     return problem("not_found", f"There is no {what}, or it is not yours to see.")
+
+
+def unreadable() -> Problem:
+    """503 of settings or a catalog that are wrong at the moment; what is wrong stands in the log."""
+    return problem(
+        "unavailable",
+        "The settings or the catalog cannot be read at the moment; see the log of `weir up`. Nothing was changed.",
+    )
 
 
 def unavailable() -> Problem:

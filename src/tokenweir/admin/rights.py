@@ -7,6 +7,9 @@ _READS_ALL = frozenset({"owner", "admin", "auditor"})
 _CHANGES = frozenset({"owner", "admin"})
 _HAS_KEYS = frozenset({"owner", "admin", "member"})
 
+#: To POST what writes nothing: a dry run, or a question that is too long for a query.
+TRY = "try"
+
 #: Resource -> method -> roles. A member sees what belongs to the account of its key and to those below it.
 RIGHTS: dict[str, dict[str, frozenset[str]]] = {
     "openapi.json": {"GET": _EVERY},
@@ -20,17 +23,29 @@ RIGHTS: dict[str, dict[str, frozenset[str]]] = {
     "plans": {"GET": _EVERY, "PUT": _CHANGES, "DELETE": _CHANGES},
     # A mark-up and what things cost are not the customer's to know.
     "charges": {"GET": _READS_ALL, "PUT": _CHANGES, "DELETE": _CHANGES},
-    "standing-costs": {"GET": _READS_ALL, "PUT": _CHANGES},
+    "standing-costs": {"GET": _READS_ALL, "PUT": _CHANGES, TRY: _READS_ALL, "POST": _CHANGES},
     "rates": {"GET": _EVERY, "PUT": _CHANGES},
     "usage": {"GET": _EVERY},
     "calls": {"GET": _EVERY},
-    "invoices": {"GET": _EVERY},
+    "invoices": {"GET": _EVERY, "POST": _CHANGES},
+    "rerate": {TRY: _READS_ALL, "POST": _CHANGES},
+    "reconcile": {TRY: _READS_ALL},
     "audit": {"GET": _READS_ALL},
 }
 
 #: The roles that keys of a role may give, and whose keys they may change; owners, all of them.
 _GIVES = {"owner": frozenset({"", *_EVERY}), "admin": frozenset({"", "member", "auditor"})}
 _NONE = frozenset({""})
+
+
+def right_of(resource: str, method: str) -> str:
+    """What a role must have to be heard: where something can be tried, that; its function asks for the rest."""
+    return TRY if method == "POST" and TRY in RIGHTS[resource] else method
+
+
+def may_write(actor: KeyRecord) -> bool:
+    """Whether it may do what others may only try."""
+    return actor.role in _CHANGES
 
 
 def reads_all(actor: KeyRecord) -> bool:

@@ -13,6 +13,7 @@ import uvloop
 from tokenweir import __version__
 from tokenweir.admin.app import make_app
 from tokenweir.admin.desk import Desk
+from tokenweir.admin.lookups import Lookups
 from tokenweir.core.clock import Clock
 from tokenweir.ledger.frames import socket_address
 from tokenweir.ledger.schema import CONTROL_SOCKET_NAME
@@ -23,9 +24,9 @@ DRAIN_S = 5
 KEEP_ALIVE_S = 5
 
 
-def serve(data_dir: Path, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+def serve(data_dir: Path, clock: Clock, random_bytes: Callable[[int], bytes], lookups: Lookups) -> None:
     """Answer until SIGTERM or SIGINT, then what is under way."""
-    desk = Desk(data_dir, clock, random_bytes, __version__)
+    desk = Desk(data_dir, clock, random_bytes, __version__, lookups)
     config = uvicorn.Config(
         make_app(desk),
         http="httptools",

@@ -59,7 +59,7 @@ def _serve(
     workers = make_workers(gate, directory, resolved.config, settings.ledger.durability)
     children = [writer(directory, settings.ledger.durability, gate), *(w.child for w in workers)]
     children += engine_children(local, gate.close_in_child)
-    children.append(control_process(directory, gate))
+    children.append(control_process(directory, gate, lambda: _settings_now(options, environ)))
     supervisor = Supervisor(
         children,
         clock,
@@ -74,6 +74,10 @@ def _serve(
     running.write_status(directory, _status(settings, resolved, address, clock))
     greeting.greet(resolved, address=address, directory=directory, key=key, file=settings.file)
     return supervisor.run()
+
+
+def _settings_now(options: UpOptions, environ: Mapping[str, str]) -> Settings:
+    return load_settings(environ, file=options.config, flags=options.flags)
 
 
 def _status(settings: Settings, resolved: Resolved, address: str, clock: SystemClock) -> running.Status:

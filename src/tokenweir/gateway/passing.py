@@ -26,10 +26,14 @@ class Passed(NamedTuple):
 
     prefix: bytes
     max_body_bytes: int
+    needs_key: bool = False  # any that is known: so much is kept for nobody else
 
 
-#: The console will be another row.
-PASSED = (Passed(API_PREFIX, 1024 * 1024),)
+#: The first row counts. A bill is longer than what else is sent; the console will be another row.
+PASSED = (
+    Passed(API_PREFIX + b"reconcile", 16 * 1024 * 1024, needs_key=True),
+    Passed(API_PREFIX, 1024 * 1024),
+)
 #: A path that begins with one of these is handed on.
 PREFIXES = tuple(row.prefix for row in PASSED)
 
@@ -64,9 +68,9 @@ _OWN = frozenset(
 )
 
 
-def max_body_bytes(path: bytes) -> int:
+def passed(path: bytes) -> Passed:
     """What a path that is handed on takes."""
-    return next(row.max_body_bytes for row in PASSED if path.startswith(row.prefix))
+    return next(row for row in PASSED if path.startswith(row.prefix))
 
 
 def control_process(data_dir: Path, loop: asyncio.AbstractEventLoop, ticks_per_s: float) -> Upstream:

@@ -21,7 +21,7 @@ from tokenweir.gateway.inbound import ClientConnection
 from tokenweir.gateway.kept_responses import KeptResponses
 from tokenweir.gateway.metrics import Counters
 from tokenweir.gateway.pages import PAGES, page_of
-from tokenweir.gateway.passing import PREFIXES, Passing, control_process, max_body_bytes
+from tokenweir.gateway.passing import PREFIXES, Passing, control_process, passed
 from tokenweir.gateway.plan import Plan
 from tokenweir.gateway.request import Request
 from tokenweir.gateway.response_keeper import ResponseKeeper
@@ -110,19 +110,13 @@ class Worker:
         """Path, method and key: what can be refused before a body is read."""
         if request.method == "OPTIONS":
             return None
-        path, secret = request.path, request.secret
-        if path.startswith(PREFIXES):  # who asks is found out by the control process
-            request.max_body_bytes = min(request.max_body_bytes, max_body_bytes(path))
-            longer = int(request.headers.get(b"content-length", b"0")) > request.max_body_bytes
-            return problems.body_too_large(request.max_body_bytes) if longer else None
+        path = request.path
+        if path.startswith(PREFIXES):
+            return self._screen_passed(request)
         if not (path in _OPEN_PATHS or (path == b"/metrics" and not self.plan.config.metrics_need_key)):
-            if secret:
-                digest = hashlib.sha256(secret).digest()
-                request.key = self.link.terms.key_by_hash(digest, self.clock.now_us())
-            if not self.link.available:
-                return problems.ledger_unavailable()
-            if request.key is None:
-                return problems.unauthorized()
+            unknown = self._screen_key(request)
+            if unknown is not None:
+                return unknown
         if path in BY_PATH or path == COUNT_TOKENS_PATH:
             return None if request.method == "POST" else problems.method_not_allowed("POST")
         if path.startswith(b"/v1/responses/"):
@@ -131,6 +125,22 @@ class Worker:
         if path in PAGES or path.startswith(b"/v1/models/"):
             return None if request.method in ("GET", "HEAD") else problems.method_not_allowed("GET, HEAD")
         return problems.not_found(path.decode("latin-1"))
+
+    def _screen_passed(self, request: Request) -> Problem | None:
+        """Who asks, and whether they may, is found out by the control process."""
+        row = passed(request.path)
+        request.max_body_bytes = min(request.max_body_bytes, row.max_body_bytes)
+        if int(request.headers.get(b"content-length", b"0")) > request.max_body_bytes:
+            return problems.body_too_large(request.max_body_bytes)
+        return self._screen_key(request) if row.needs_key else None
+
+    def _screen_key(self, request: Request) -> Problem | None:
+        if request.secret:
+            digest = hashlib.sha256(request.secret).digest()
+            request.key = self.link.terms.key_by_hash(digest, self.clock.now_us())
+        if not self.link.available:
+            return problems.ledger_unavailable()
+        return problems.unauthorized() if request.key is None else None
 
     def serve(self, request: Request, client: ClientConnection) -> Exchange | None:
         """Answer a request that passed its screening."""
