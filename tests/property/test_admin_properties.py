@@ -1,15 +1,15 @@
 """Whatever bytes come as a request, the admin API answers with a problem or does it; it never fails, and keeps its secrets."""
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote_from_bytes, urlencode
 
 import msgspec
 import pytest
+from admin_inside import ask, desk_of
 from billed_ledger import DAY_US, NOVEMBER_US, USD, Books
 from fitting import MOMENTS, fitting, query_texts
 from hypothesis import given, settings
@@ -17,9 +17,7 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 
 from tokenweir.admin.app import make_app
-from tokenweir.admin.desk import Desk
 from tokenweir.admin.forms import Moment, micros, moment
-from tokenweir.admin.lookups import Lookups
 from tokenweir.admin.operation import Operation
 from tokenweir.admin.operations import OPERATIONS, PREFIX
 from tokenweir.core.money import parse_amount
@@ -40,17 +38,6 @@ class FixedClock:
         return 0
 
 
-class Counting:
-    """Bytes that differ each time, in a fixed order."""
-
-    def __init__(self) -> None:
-        self.made = 0
-
-    def __call__(self, count: int) -> bytes:
-        self.made += 1
-        return hashlib.sha256(str(self.made).encode()).digest()[:count]
-
-
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starlette]:
     data = tmp_path_factory.mktemp("ledger")
@@ -64,14 +51,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starlette]:
     cost = StandingCost("5", "up", "CNY", 10**12, "month", from_us=NOVEMBER_US)
     changes = [SetAccount(AccountRecord("acme")), SetKey(record), SetKey(other), SetStandingCost(cost)]
     assert make_changes(data, changes, FixedClock()) == ""
-    desk = Desk(
-        data,
-        FixedClock(),
-        Counting(),
-        "1",
-        Lookups(lambda _: lambda *_: (), lambda upstream: (upstream,)),
-    )
-    yield make_app(desk)
+    yield make_app(desk_of(data, FixedClock()))
     check_terms(data)
 
 
@@ -83,26 +63,6 @@ def check_terms(data: Path) -> None:
     for credits in terms.credits.values():
         assert all(0 < credit.pico < 2**63 for credit in credits.values())
     assert terms.keys["key_owner"].hash == HASH
-
-
-def ask(
-    app: Starlette, method: str, path: str, query: bytes, body: bytes, secret: bytes
-) -> tuple[int, bytes]:
-    """One request straight into the application."""
-    sent: list[dict[str, Any]] = []
-    scope = {
-        "type": "http", "http_version": "1.1", "method": method, "path": path, "query_string": query,
-        "headers": [(b"authorization", b"Bearer " + secret)], "root_path": "", "scheme": "http",
-    }  # fmt: skip
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
-    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
 
 def check(app: Starlette, method: str, path: str, query: bytes, body: bytes) -> int:
@@ -142,7 +102,7 @@ PATHS = st.sampled_from(OPERATIONS).flatmap(
 
 
 HEADER = "账单号,账期(自然日),模型编码（推理专用）,用量,用量单位,币种,总消费金额（结算金额加总）,价格类型\n"
-CELLS = st.sampled_from(["b", "2026-11-23", "glm-4.6", "1200", "-1", "tokens", "CNY", "0.5", "1e9", "输入", "输出", ""]) | st.text(max_size=6)  # fmt: skip
+CELLS = st.sampled_from(["b", "2026-11-23", "glm-4.6", "m", "1200", "-1", "tokens", "CNY", "0.5", "1e9", "输入", "输出", ""]) | st.text(max_size=6)  # fmt: skip
 BILLS = st.binary(max_size=200) | st.lists(st.lists(CELLS, min_size=7, max_size=9), max_size=3).map(
     lambda rows: (HEADER + "\n".join(map(",".join, rows))).encode()
 )
@@ -179,6 +139,31 @@ def test_forms_of_any_filling_are_answered(
         asked = query_texts(data.draw(fitting(row.query, WORDS)))
         query = "&".join(f"{name}={quote_from_bytes(text.encode())}" for name, text in asked.items()).encode()
     check(app, row.method, path_of(row, ids), query, body)
+
+
+@given(BILLS, st.sampled_from(["", "zhipuai", "nobody"]), WORDS, WORDS, WORDS)
+def test_bills_of_any_bytes_are_answered(
+    app: Starlette, bill: bytes, provider: str, since: str, until: str, key: str
+) -> None:
+    said = {"upstream": "up", "provider": provider, "since": since, "until": until, "key": key}
+    check(app, "POST", f"{PREFIX}/reconcile", urlencode(said).encode(), bill)
+
+
+@given(WORDS, WORDS, st.integers(-1, 30).map(str), st.sampled_from(["preview", "spread", "issue", "explain"]))
+def test_months_and_lines_of_any_kind_are_answered(
+    app: Starlette, account: str, month: str, line: str, what: str
+) -> None:
+    said = {"account": account, "month": month}
+    match what:
+        case "preview":
+            check(app, "GET", f"{PREFIX}/invoices/preview", urlencode(said).encode(), b"")
+        case "issue":
+            check(app, "POST", f"{PREFIX}/invoices", b"", json.dumps(said).encode())
+        case "spread":
+            body = json.dumps({"month": month}).encode()
+            check(app, "POST", f"{PREFIX}/standing-costs/5/spread", b"", body)
+        case _:
+            check(app, "GET", f"{PREFIX}/invoices/2026-11-0001/lines/{line}/calls", b"", b"")
 
 
 @given(st.binary(max_size=80))
