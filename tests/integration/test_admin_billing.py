@@ -150,6 +150,19 @@ def test_a_rerate_is_tried_then_done_once_and_the_next_invoice_has_it(data: Path
     assert first == later("owner", "GET", f"/invoices/{first['id']}")[1]
 
 
+def test_a_rerate_by_prices_that_are_sent_with_it(data: Path) -> None:
+    ask = inside(desk(data))
+    price = {"currency": "CNY", "brackets": [{"input": "8", "output": "32"}]}
+    sent = {"deployment": "up/m", "price": price}
+    status, done = ask("owner", "POST", "/rerate", {"account": "team", "prices": [sent]})
+    assert (status, done["differ"]) == (200, 1)
+    assert (done["cost_before"], done["cost_after"]) == ({"CNY": "0.0056"}, {"CNY": "0.0112"})
+    late = {**sent, "valid_from": "2027-01-01T00:00:00Z"}
+    assert ask("owner", "POST", "/rerate", {"prices": [late]})[1]["differ"] == 0
+    nowhere = {"prices": [{**sent, "price": {**price, "time_zone": "Asia/Nowhere"}}]}
+    assert ask("owner", "POST", "/rerate", nowhere)[1]["code"] == "refused"
+
+
 def test_a_standing_cost_is_spread_under_the_name_of_the_key(data: Path) -> None:
     with Books(data) as books:
         books.change(SetStandingCost(StandingCost("gpus", "up", "CNY", 10**12, "month", from_us=NOVEMBER_US)))

@@ -120,7 +120,7 @@ def put_charge(asked: Asked, body: ChargeBody) -> Charge | Problem:
     rule = ChargeRule(
         body.model,
         micros(body.valid_from),
-        None if body.price is None else _price(body.price, micros(body.valid_from)),
+        None if body.price is None else price_of(body.price, micros(body.valid_from), "price book"),
         body.markup_bp,
     )
     return asked.change([SetCharge(body.account, rule)]) or told_charge(body.account, rule)
@@ -146,9 +146,10 @@ def told_charge(account: str, rule: ChargeRule) -> Charge:
     )
 
 
-def _price(price: Price, valid_from_us: int) -> p.Price:
+def price_of(price: Price, valid_from_us: int, ref: str) -> p.Price:
+    """A price as calls are priced by it; `ref` where it does not say itself where it comes from."""
     return p.Price(
-        ref=price.ref or "price book",
+        ref=price.ref or ref,
         currency=price.currency,
         brackets=_brackets(price.brackets),
         valid_from_us=valid_from_us,

@@ -45,8 +45,8 @@ $ curl -sS -H "Authorization: Bearer $(head -n1 ops.key)" http://127.0.0.1:8787/
 - Lists come in pages of `limit` items; `next` of a page is `after` of the following one, and null on the last.
 - What is not there and what is not yours to see are answered alike.
 - What may take minutes (an invoice issued, a rerate, a spread, a bill compared) is done one at a time; `busy` is told meanwhile.
-  An answer that takes longer than a minute is given up by the gateway, and what was asked for goes on: ask the same
-  again, it does only what is still to be done. Something to be tried first takes `dry_run`.
+  An answer that takes longer than a minute is given up by the gateway, and what was asked for goes on. A rerate or a spread that
+  is asked for again does only what is still to be done; whether an invoice was issued is seen in `/invoices`.
 - A body is at most 1 MiB, a bill 16 MiB. A secret is told once, in the answer that made it.
 """
 

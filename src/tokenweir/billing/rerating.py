@@ -1,7 +1,8 @@
 """What an attempt costs, and is charged, at other prices than it was entered with. Pure."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -47,6 +48,19 @@ class Rerated(msgspec.Struct, frozen=True):
 
 def _money(pico: int | None, currency: str) -> tuple[int, str] | None:
     return None if pico is None else (pico, currency)
+
+
+def prices_by_pattern(prices: Sequence[tuple[str, Price]]) -> PricesOf:
+    """Prices of the deployments (`*` and `?` as in file names) that they are written for; the first pattern that fits counts."""
+
+    def look_up(_upstream: str, deployment: str) -> tuple[Price, ...]:
+        for pattern in dict.fromkeys(pattern for pattern, _ in prices):
+            if fnmatchcase(deployment, pattern):
+                dated = (price for own, price in prices if own == pattern)
+                return tuple(sorted(dated, key=lambda price: price.valid_from_us))
+        return ()
+
+    return look_up
 
 
 class Rating(msgspec.Struct, frozen=True):

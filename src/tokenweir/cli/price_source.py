@@ -6,12 +6,11 @@ Nothing is called and no key is needed: what is looked for is what calls cost, n
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
 
-from tokenweir.billing.rerating import PricesOf
+from tokenweir.billing.rerating import PricesOf, prices_by_pattern
 from tokenweir.catalog.price import Price
 from tokenweir.cli.kinds import PRICE, PriceSetting
 from tokenweir.cli.moments import parse_moment
@@ -62,21 +61,8 @@ def _own_prices(settings: Settings) -> dict[str, Price]:
 def prices_by(words: str, directory: Path, environ: Mapping[str, str], config: Path | None) -> PricesOf:
     """What `--price` names: empty, "catalog" or a file. Raises ValueError, SettingsError."""
     if words and words != CATALOG:
-        return _from_file(Path(words))
+        return prices_by_pattern(read_price_file(Path(words)))
     return PastPrices(load_settings(environ, file=config), directory, catalog_only=words == CATALOG)
-
-
-def _from_file(path: Path) -> PricesOf:
-    prices = read_price_file(path)
-
-    def look_up(_upstream: str, deployment: str) -> tuple[Price, ...]:
-        for pattern in dict.fromkeys(pattern for pattern, _ in prices):
-            if fnmatchcase(deployment, pattern):
-                dated = (price for own, price in prices if own == pattern)
-                return tuple(sorted(dated, key=lambda price: price.valid_from_us))
-        return ()
-
-    return look_up
 
 
 def read_price_file(path: Path) -> list[tuple[str, Price]]:

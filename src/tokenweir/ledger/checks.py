@@ -151,10 +151,11 @@ def _charge(terms: Terms, change: t.SetCharge) -> str:
         return "a rule has a price of its own or a mark-up, not both"
     wrong = wrong_id(change.account, "an account") if change.account else ""
     wrong = wrong or ("" if rule.model else "a rule needs a model, or * for all")
-    return wrong or _basis_points(rule.markup_bp) or ("" if rule.price is None else _price(rule.price))
+    return wrong or _basis_points(rule.markup_bp) or ("" if rule.price is None else wrong_price(rule.price))
 
 
-def _price(price: Price) -> str:
+def wrong_price(price: Price) -> str:
+    """Why a price that people wrote cannot be used; empty where it can."""
     if not is_zone(price.time_zone):
         return f"{price.time_zone!r} is no time zone; such as Asia/Shanghai or UTC"
     for brackets in (price.brackets, *(window.brackets for window in price.windows)):
