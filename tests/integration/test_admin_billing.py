@@ -1,7 +1,9 @@
 """Invoices, rerates, spreads and bills through the admin API: the same figures as on the command line, under the key's name."""
 
 import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +16,7 @@ from test_reading_commands import weir
 
 from tokenweir.admin.desk import Desk
 from tokenweir.admin.lookups import Lookups
+from tokenweir.admin.reconciling import MOST_UNPACKED_BYTES
 from tokenweir.catalog.charges import ChargeRule
 from tokenweir.catalog.price import Bracket, Price
 from tokenweir.core.clock import FakeClock
@@ -232,7 +235,11 @@ def test_a_bill_is_compared_and_a_planted_difference_found(data: Path) -> None:
 
 def test_what_is_no_bill_is_told_so(data: Path) -> None:
     ask, asked = inside(desk(data)), {"upstream": "up", "provider": "zhipuai"}
+    swollen = io.BytesIO()
+    with zipfile.ZipFile(swollen, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bill.csv", b"\n" * (MOST_UNPACKED_BYTES + 1))
     for body, more, code in (
+        (swollen.getvalue(), asked, "malformed"),
         (b"no bill", asked, "malformed"),
         (b"", asked, "malformed"),
         (HEADER.encode(), asked, "refused"),

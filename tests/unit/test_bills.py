@@ -308,12 +308,11 @@ def test_what_is_no_bill_is_refused_with_a_sentence(data: bytes, message: str) -
         read_bill("bill.csv", data, FORMATS)
 
 
-def test_a_zip_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tokenweir.billing.bill_files.MOST_BYTES", 1000)
+def test_a_zip_that_unpacks_to_too_much_is_refused() -> None:
     with pytest.raises(BillError, match="unpacks to more than"):
-        read_bill("a.zip", zipped(a_csv=b"0" * 2000), FORMATS)
+        read_bill("a.zip", zipped(a_csv=b"0" * 2000), FORMATS, most_bytes=1000)
     with pytest.raises(BillError, match="larger than"):
-        read_bill("a.csv", b"0" * 2000, FORMATS)
+        read_bill("a.csv", b"0" * 2000, FORMATS, most_bytes=1000)
 
 
 def test_a_header_of_two_providers_asks_which() -> None:

@@ -17,6 +17,9 @@ from tokenweir.core.errors import BillError
 from tokenweir.core.money import parse_amount
 from tokenweir.ledger.views import upstreams
 
+#: The process is shared by all who ask; what is longer is for the command line.
+MOST_UNPACKED_BYTES = 64 * 1024 * 1024
+
 Bound = Annotated[Words, Meta(description="a day or a moment; without a zone, as the bill means its own")]
 
 
@@ -48,7 +51,7 @@ def reconcile_bill(asked: Asked, query: ReconcileQuery, body: bytes) -> Reconcil
     if not formats:
         return refused(f"there is no format of bills for {query.provider!r}")
     try:
-        bill = read_bill("the bill", body, formats, preferred)
+        bill = read_bill("the bill", body, formats, preferred, MOST_UNPACKED_BYTES)
     except BillError as error:
         return problem("malformed", f"{error}.")
     bill, wrong = _asked_of(bill, query)

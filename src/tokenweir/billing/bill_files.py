@@ -35,21 +35,26 @@ class Row(msgspec.Struct, frozen=True):
     cells: list[str]
 
 
-def text_files(name: str, data: bytes, encodings: Sequence[str]) -> list[TextFile]:
-    """The texts in a file: itself, or those of a ZIP. Raises BillError."""
-    if len(data) > MOST_BYTES:
-        raise BillError(f"{name}: it is larger than {MOST_BYTES >> 20} MiB; export a shorter span")
+def text_files(
+    name: str, data: bytes, encodings: Sequence[str], most_bytes: int = MOST_BYTES
+) -> list[TextFile]:
+    """The texts in a file: itself, or those of a ZIP, `most_bytes` in all. Raises BillError."""
+    if len(data) > most_bytes:
+        raise BillError(f"{name}: it is larger than {most_bytes >> 20} MiB; export a shorter span")
     if data.startswith(_XLS):
         raise BillError(f"{name}: {_SAVE_AS_CSV}")
     if not data.startswith(_ZIP):
         return [TextFile(name, _decoded(name, data, encodings))]
-    return [TextFile(member, _decoded(member, body, encodings)) for member, body in _unpacked(name, data)]
+    return [
+        TextFile(member, _decoded(member, body, encodings))
+        for member, body in _unpacked(name, data, most_bytes)
+    ]
 
 
-def _unpacked(name: str, data: bytes) -> list[tuple[str, bytes]]:
+def _unpacked(name: str, data: bytes, most_bytes: int) -> list[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return _members(name, archive)
+            return _members(name, archive, most_bytes)
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -62,7 +67,7 @@ def _unpacked(name: str, data: bytes) -> list[tuple[str, bytes]]:
         raise BillError(f"{name}: the ZIP cannot be unpacked: {error}") from None
 
 
-def _members(name: str, archive: zipfile.ZipFile) -> list[tuple[str, bytes]]:
+def _members(name: str, archive: zipfile.ZipFile, most_bytes: int) -> list[tuple[str, bytes]]:
     infos = archive.infolist()
     if any(info.filename.startswith("xl/") for info in infos):
         raise BillError(f"{name}: {_SAVE_AS_CSV}")
@@ -73,13 +78,13 @@ def _members(name: str, archive: zipfile.ZipFile) -> list[tuple[str, bytes]]:
         raise BillError(
             f"{name}: a ZIP of a bill holds CSV files, at most {MOST_FILES}; this has {len(texts)}"
         )
-    found, room = [], MOST_BYTES
+    found, room = [], most_bytes
     for info in texts:
         with archive.open(info) as member:
             body = member.read(room + 1)
         room -= len(body)
         if room < 0:
-            raise BillError(f"{name}: the ZIP unpacks to more than {MOST_BYTES >> 20} MiB")
+            raise BillError(f"{name}: the ZIP unpacks to more than {most_bytes >> 20} MiB")
         found.append((info.filename, body))
     return found
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from tokenweir.billing.bill import Bill, BillLine, Section
-from tokenweir.billing.bill_files import TextFile, text_files
+from tokenweir.billing.bill_files import MOST_BYTES, TextFile, text_files
 from tokenweir.billing.bill_layout import Recognised, recognise
 from tokenweir.billing.bill_numbers import PICO_DECIMALS
 from tokenweir.billing.bill_rows import Fault, ReadRow, masked, read_row
@@ -16,10 +16,19 @@ from tokenweir.core.errors import BillError
 MOST_FAULTS = 10
 
 
-def read_bill(name: str, data: bytes, formats: Sequence[BillFormat], preferred: Sequence[str] = ()) -> Bill:
-    """The bill in a file. `preferred` decides where several formats have its header. Raises BillError."""
+def read_bill(
+    name: str,
+    data: bytes,
+    formats: Sequence[BillFormat],
+    preferred: Sequence[str] = (),
+    most_bytes: int = MOST_BYTES,
+) -> Bill:
+    """The bill in a file, `most_bytes` long once it is unpacked. `preferred` decides where several formats have its header.
+
+    Raises BillError.
+    """
     encodings = tuple(dict.fromkeys(encoding for one in formats for encoding in one.encodings))
-    files = text_files(name, data, encodings)
+    files = text_files(name, data, encodings, most_bytes)
     known = [recognise(file, formats, preferred) for file in files]
     found = [one for one in known if one is not None]
     if not found:
