@@ -28,6 +28,7 @@ LEVELS = {
     "ledger": 3,
     "routing": 3,
     "billing": 4,
+    "agents": 4,
     "admin": 5,
     "gateway": 5,
     "cli": 6,
@@ -69,6 +70,10 @@ PURE_FILES = {
         "rerating",
         "spreading",
     )
+}
+PURE_FILES |= {
+    PACKAGE / "agents" / f"{name}.py"
+    for name in ("adapter", "comparison", "confinement", "intervals", "stopping", "trees", "verdict")
 }
 IMPURE_MODULES = {"asyncio", "socket", "sqlite3", "time", "random", "os", "threading"}
 

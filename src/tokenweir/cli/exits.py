@@ -4,6 +4,7 @@ from tokenweir.cli.fetch import FetchError
 from tokenweir.cli.listen import ListenError
 from tokenweir.cli.running import AlreadyRunningError
 from tokenweir.core.errors import (
+    AgentError,
     BillError,
     CatalogError,
     EngineError,
@@ -18,13 +19,16 @@ class NotReachableError(TokenweirError):
 
 
 OK, FAILED, USAGE, SETTINGS, UNREACHABLE, LEDGER, RUNNING, PORT, CATALOG, ENGINE, BILL = range(11)
+#: Of `weir run`: how the run ended.
+OUT_OF_BUDGET, AGENT, INFRASTRUCTURE = 20, 21, 22
 INTERRUPTED = 130
 
 EXIT_CODES: tuple[tuple[int, str], ...] = (
     (OK, "done"),
     (
         FAILED,
-        "a check failed: `weir doctor`, `weir ledger verify`, `weir reconcile`, or a process that had to be killed",
+        "a check failed: `weir doctor`, `weir ledger verify`, `weir reconcile`, `weir run --verify`, "
+        "or a process that had to be killed",
     ),
     (USAGE, "the command line is wrong"),
     (SETTINGS, "the settings are wrong: file, environment or flag"),
@@ -38,6 +42,12 @@ EXIT_CODES: tuple[tuple[int, str], ...] = (
     (CATALOG, "catalog data is malformed; nothing was replaced by it"),
     (ENGINE, "the local engine or a model file cannot be used"),
     (BILL, "a provider's bill cannot be read"),
+    (OUT_OF_BUDGET, "`weir run`: money, tokens, calls or time ran out before the work passed its check"),
+    (AGENT, "`weir run`: the agent ended with an error"),
+    (
+        INFRASTRUCTURE,
+        "`weir run`: no fault of the agent's: no program, sandbox, adapter, price, upstream or check",
+    ),
     (INTERRUPTED, "interrupted"),
 )
 
@@ -52,6 +62,7 @@ _BY_FAULT: tuple[tuple[type[TokenweirError], int], ...] = (
     (CatalogError, CATALOG),
     (EngineError, ENGINE),
     (BillError, BILL),
+    (AgentError, INFRASTRUCTURE),
 )
 
 

@@ -1,4 +1,4 @@
-"""Groups of commands that are put together only when they are asked for: each would cost every start a few milliseconds."""
+"""Commands that are put together only when they are asked for: each would cost every start a few milliseconds."""
 
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
@@ -7,7 +7,7 @@ from typing import Any
 import typer.main
 from typer.core import TyperGroup
 
-#: Group -> the module whose GROUPS has it. In the order of the help.
+#: Name of a group, or of a command that stands alone -> the module whose GROUPS has it. In the order of the help.
 MODULES = {
     "accounts": "terms_commands",
     "keys": "terms_commands",
@@ -18,20 +18,25 @@ MODULES = {
     "rates": "money_commands",
     "standing": "billing_commands",
     "invoice": "billing_commands",
+    "run": "agents_commands",
+    "runs": "agents_commands",
+    "agents": "agents_commands",
 }
 
 
 class Commands(MutableMapping[str, Any]):  # typer's class of all commands has no public name
-    """Commands by name: those that are there, then the groups of MODULES, each made at its first use."""
+    """Commands by name: those that are there, then those of MODULES, each made at its first use."""
 
     def __init__(self, known: MutableMapping[str, Any]) -> None:
         self._known = known
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._known and name in MODULES:
-            group = typer.main.get_group(import_module(f"tokenweir.cli.{MODULES[name]}").GROUPS[name])
-            group.name = name
-            self._known[name] = group
+            made = import_module(f"tokenweir.cli.{MODULES[name]}").GROUPS[name]
+            alone = len(made.registered_commands) == 1
+            command = typer.main.get_command(made) if alone else typer.main.get_group(made)
+            command.name = name
+            self._known[name] = command
         return self._known[name]
 
     def __setitem__(self, name: str, command: Any) -> None:

@@ -20,6 +20,11 @@ def group(help: str) -> typer.Typer:
     return typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None)
 
 
+def alone() -> typer.Typer:
+    """A command that has none below it."""
+    return typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
 def checked(action: Callable[[], None]) -> None:
     """Run; words that cannot be read end the program as a wrong command line does."""
     try:

@@ -31,3 +31,7 @@ class EngineError(TokenweirError):
 
 class BillError(TokenweirError):
     """A provider's bill cannot be read: the file is not what its format says."""
+
+
+class AgentError(TokenweirError):
+    """A run of an agent cannot begin, or its record cannot be read: an adapter, a workspace, a sandbox or a name."""

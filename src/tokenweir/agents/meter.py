@@ -1,0 +1,152 @@
+"""What the ledger has of one run, read beside its writer: calls as they end, what they used, whether a limit said no."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tokenweir.core.errors import LedgerError
+from tokenweir.core.usage import TOKEN_CLASSES, Usage
+from tokenweir.ledger.entries import ENDS, Entry, Kind, Outcome
+from tokenweir.ledger.views import CallRow, call_detail, last_seq, open_reader, read_entry
+from tokenweir.ledger.views.reader import COLUMNS
+
+#: Entries that are looked at in one go.
+_AT_ONCE = 5_000
+#: The word for requests that came after the run: its key had been revoked, or had expired.
+REVOKED = "key_revoked"
+#: Refusals for which no call of this run can ever be carried, budget or not: a word of the ledger's, and what to do.
+NEVER = {
+    "unpriced": "the model has no known price, so a budget in money cannot hold: set a price in weir.toml, or limit tokens",
+    "currency": "the model is priced in another currency than the budget: name the budget in that one",
+    "account_closed": "the account is closed",
+}
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run has used so far."""
+
+    calls: int = 0  # that ended
+    answered: int = 0  # of them, well
+    open: int = 0  # under way
+    refused: int = 0
+    usage: Usage = Usage()
+    cost_pico: dict[str, int] = {}
+    unpriced: int = 0  # calls with tokens and no price
+    refusals: tuple[str, ...] = ()  # their reasons, each once
+    last_failed: str = ""  # why the last call failed; "" where it did not
+    last_refused: bool = False  # whether the last that came was refused
+
+
+class RunMeter:
+    """Follows one run. Use it from one thread; close it."""
+
+    def __init__(self, data_dir: Path, run: str) -> None:
+        self._db = open_reader(data_dir)
+        self._run = run
+        self._seq = last_seq(self._db)
+        self._open: set[bytes] = set()
+        self._ended: dict[bytes, CallRow] = {}
+        self._refused: list[Entry] = []
+        self._last: CallRow | None = None
+        self._last_refused = False
+
+    def close(self) -> None:
+        """Let go of the ledger."""
+        self._db.close()
+
+    def look(self) -> list[CallRow]:
+        """Calls of the run that have ended, or been refused, since the last look. Raises LedgerError."""
+        new = []
+        for entry in self._entries():
+            if entry.kind is Kind.OPENED:
+                self._open.add(entry.call)
+            elif entry.kind in ENDS or entry.kind is Kind.REFUSED:
+                self._open.discard(entry.call)
+                if entry.reason != REVOKED:
+                    new.append(self._take(entry))
+        return new
+
+    def _take(self, entry: Entry) -> CallRow:
+        row = self._row(entry.call)
+        self._last_refused = entry.kind is Kind.REFUSED
+        if self._last_refused:
+            self._refused.append(entry)
+        else:
+            self._ended[entry.call] = self._last = row
+        return row
+
+    def _entries(self) -> list[Entry]:
+        try:
+            return self._read()
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger cannot be read: {error}") from None
+
+    def _read(self) -> list[Entry]:
+        upto = last_seq(self._db)
+        found: list[Entry] = []
+        while self._seq < upto:
+            until = min(self._seq + _AT_ONCE, upto)
+            query = f"SELECT {COLUMNS} FROM entries WHERE seq > ? AND seq <= ? AND run = ? ORDER BY seq"
+            records = self._db.execute(query, (self._seq, until, self._run)).fetchall()
+            found += [read_entry(record)[1] for record in records]
+            self._seq = until
+        return found
+
+    def _row(self, call: bytes) -> CallRow:
+        detail = call_detail(self._db, call)
+        assert detail is not None and detail.row is not None
+        return detail.row
+
+    def spent(self) -> Spent:
+        """The sums so far."""
+        return summed(
+            list(self._ended.values()), open=len(self._open), refusals=[entry.reason for entry in self._refused],
+            last=self._last, last_refused=self._last_refused,
+        )  # fmt: skip
+
+
+def summed(
+    rows: Sequence[CallRow],
+    *,
+    open: int,
+    refusals: Sequence[str],
+    last: CallRow | None = None,
+    last_refused: bool = False,
+) -> Spent:
+    """The sums of calls that have ended."""
+    cost: dict[str, int] = {}
+    for row in rows:
+        for currency, pico in row.cost_pico.items():
+            cost[currency] = cost.get(currency, 0) + pico
+    counts = {name: sum(getattr(row.usage, name) for row in rows) for name in TOKEN_CLASSES}
+    failed = last is not None and last.outcome not in (Outcome.OK, Outcome.CANCELLED)
+    return Spent(
+        calls=len(rows),
+        answered=sum(row.outcome is Outcome.OK for row in rows),
+        open=open,
+        refused=len(refusals),
+        usage=Usage(**counts),
+        cost_pico=cost,
+        unpriced=sum(row.unpriced for row in rows),
+        refusals=tuple(dict.fromkeys(refusals)),
+        last_failed=(last.reason or str(last.status)) if failed and last is not None else "",
+        last_refused=last_refused,
+    )
+
+
+def calls_of(data_dir: Path, run: str, since_us: int, until_us: int) -> list[CallRow]:
+    """The calls of a run that ended, or were refused, in a span of time, oldest first. Raises LedgerError."""
+    db = open_reader(data_dir)
+    try:
+        return _calls_of(db, run, since_us, until_us)
+    finally:
+        db.close()
+
+
+def _calls_of(db: sqlite3.Connection, run: str, since_us: int, until_us: int) -> list[CallRow]:
+    query = "SELECT DISTINCT call FROM entries WHERE run = ? AND at_us >= ? AND at_us <= ?"
+    found = [call_detail(db, call) for (call,) in db.execute(query, (run, since_us, until_us)).fetchall()]
+    rows = [detail.row for detail in found if detail is not None and detail.row is not None]
+    return sorted(rows, key=lambda row: (row.at_us, row.seq))
