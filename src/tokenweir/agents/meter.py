@@ -42,10 +42,10 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
 class RunMeter:
     """Follows one run. Use it from one thread; close it."""
 
-    def __init__(self, data_dir: Path, run: str) -> None:
+    def __init__(self, data_dir: Path, run: str, after_seq: int) -> None:
         self._db = open_reader(data_dir)
         self._run = run
-        self._seq = last_seq(self._db)
+        self.seq = after_seq  # entries up to this one have been looked at
         self._open: set[bytes] = set()
         self._ended: dict[bytes, CallRow] = {}
         self._refused: list[Entry] = []
@@ -86,12 +86,12 @@ class RunMeter:
     def _read(self) -> list[Entry]:
         upto = last_seq(self._db)
         found: list[Entry] = []
-        while self._seq < upto:
-            until = min(self._seq + _AT_ONCE, upto)
+        while self.seq < upto:
+            until = min(self.seq + _AT_ONCE, upto)
             query = f"SELECT {COLUMNS} FROM entries WHERE seq > ? AND seq <= ? AND run = ? ORDER BY seq"
-            records = self._db.execute(query, (self._seq, until, self._run)).fetchall()
+            records = self._db.execute(query, (self.seq, until, self._run)).fetchall()
             found += [read_entry(record)[1] for record in records]
-            self._seq = until
+            self.seq = until
         return found
 
     def _row(self, call: bytes) -> CallRow:
@@ -136,17 +136,16 @@ def summed(
     )
 
 
-def calls_of(data_dir: Path, run: str, since_us: int, until_us: int) -> list[CallRow]:
-    """The calls of a run that ended, or were refused, in a span of time, oldest first. Raises LedgerError."""
+def calls_of(data_dir: Path, run: str, after_seq: int, upto_seq: int | None) -> list[CallRow]:
+    """The calls of a run that has entries in a span of the ledger (None: to its end), oldest first. Raises LedgerError."""
     db = open_reader(data_dir)
     try:
-        return _calls_of(db, run, since_us, until_us)
+        query = "SELECT DISTINCT call FROM entries WHERE run = ? AND seq > ? AND seq <= ?"
+        upto = last_seq(db) if upto_seq is None else upto_seq
+        found = [call_detail(db, call) for (call,) in db.execute(query, (run, after_seq, upto)).fetchall()]
+        rows = [detail.row for detail in found if detail is not None and detail.row is not None]
+    except sqlite3.Error as error:
+        raise LedgerError(f"the ledger cannot be read: {error}") from None
     finally:
         db.close()
-
-
-def _calls_of(db: sqlite3.Connection, run: str, since_us: int, until_us: int) -> list[CallRow]:
-    query = "SELECT DISTINCT call FROM entries WHERE run = ? AND at_us >= ? AND at_us <= ?"
-    found = [call_detail(db, call) for (call,) in db.execute(query, (run, since_us, until_us)).fetchall()]
-    rows = [detail.row for detail in found if detail is not None and detail.row is not None]
     return sorted(rows, key=lambda row: (row.at_us, row.seq))

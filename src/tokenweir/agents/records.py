@@ -31,6 +31,7 @@ class RunStart(msgspec.Struct, frozen=True, kw_only=True):
     limits: tuple[str, ...]  # as `parse_limit` reads them
     time_s: int
     started_us: int
+    after_seq: int  # its calls are among the ledger's entries after this one …
     root: str  # the user's tree
     base: str  # the commit that it began from
     in_place: bool
@@ -58,6 +59,7 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     ending: Ending
     check: Check
     exit_code: int
+    upto_seq: int = 0  # … and up to this one
     words: str = ""  # what there is to say of it
     calls: int = 0
     refused: int = 0  # requests, after or without a budget

@@ -91,6 +91,7 @@ def prepare(source: Source, place: Path, *, in_place: bool) -> Workspace:
     space = Workspace(repository, work, base, source)
     if not in_place:
         check_out(space, base, work)
+        space.cwd.mkdir(parents=True, exist_ok=True)
     return space
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from tokenweir.agents.confine import command_of
 from tokenweir.agents.confinement import Confinement, Means
 from tokenweir.cli.exits import NotReachableError
+from tokenweir.cli.first_key import first_key
 from tokenweir.cli.running import Status, find_running, prepare_data_dir
+from tokenweir.cli.system import SystemClock
 
 #: A gateway is up within a second; a local engine may take a while to load, and is not waited for.
 START_WITHIN_S = 30.0
@@ -30,6 +32,9 @@ def gateway(directory: Path, config: Path | None, say: Callable[[str], None]) ->
         yield running
         return
     prepare_data_dir(directory)
+    key = first_key(directory, SystemClock())
+    if key:  # else it would stand in the log alone
+        say(f"your first key, shown this once: {key}")
     log = directory / LOG_NAME
     process = _start(directory, config, log)
     try:

@@ -75,16 +75,16 @@ def run(directory: Path, asked: Asked, environ: Mapping[str, str], config: Path 
     with _interrupts() as interrupts, gateway(directory, config, watcher.says) as status:
         door = Door(directory.resolve(), status.address, lambda: find_running(directory) is not None)
         machine = Machine(SystemClock(), random_bytes, time.sleep, environ, interrupts)
-        runs = []
+        runs: list[Run] = []
         for plan in plans:
+            if interrupts():
+                break
             runs.append(carry_out(plan, door, machine, watcher))
             if asked.as_json:
                 show.print_json(run_line(runs[-1]))
-            if interrupts():
-                break
     if len(plans) > 1:
         print_comparison(runs, as_json=asked.as_json)
-    return worst(runs)
+    return exits.INTERRUPTED if interrupts() else worst(runs)
 
 
 def worst(runs: list[Run]) -> int:

@@ -57,13 +57,13 @@ def run_line(run: Run) -> RunLine:
     start = {
         name: value
         for name, value in msgspec.structs.asdict(run.start).items()
-        if name not in ("started_us", "time_s", "pid")
+        if name not in ("started_us", "after_seq", "time_s", "pid")
     }
     begun = RunLine(**start, started=iso_time(run.start.started_us))
     if run.end is None:
         return begun
     end = msgspec.structs.asdict(run.end)
-    ended_us, duration_us = end.pop("ended_us"), end.pop("duration_us")
+    ended_us, duration_us, _ = end.pop("ended_us"), end.pop("duration_us"), end.pop("upto_seq")
     words = {"verdict": run.end.verdict.value, "ending": run.end.ending.value, "check": run.end.check.value}
     times = {"ended": iso_time(ended_us), "duration_ms": duration_us / 1000}
     return msgspec.structs.replace(begun, **(end | words | times))
@@ -151,11 +151,12 @@ def summary(run: Run) -> list[str]:
         f"  spent     {cost}{unpriced} of {', '.join(start.limits)}{own}",
         f"  calls     {end.calls}{refused}; {total:,} tokens, {tokens.cache_read:,} of them cached",
         f"  time      {format_duration(end.duration_us)}",
-        f"  changes   {end.files_changed} files" + ("" if start.in_place else _what_next(run)),
+        f"  changes   {_files(end.files_changed)}" + ("" if start.in_place else _what_next(run)),
     ]
     lines += [f"  note      {printable(end.words)}"] if end.words else []
     if end.left_processes:
-        lines.append(f"  note      {end.left_processes} processes that the agent had left behind were ended")
+        many = "1 process" if end.left_processes == 1 else f"{end.left_processes} processes"
+        lines.append(f"  note      ended with it: {many} that the agent had left behind")
     if end.open:
         lines.append(
             f"  note      {end.open} calls are not settled yet; `weir usage --by run` shows them later"
@@ -164,6 +165,10 @@ def summary(run: Run) -> list[str]:
 
 
 _CHECKED = {Check.PASSED: "passed", Check.FAILED: "failed", Check.BROKEN: "could not be run"}
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
 
 
 def _what_next(run: Run) -> str:

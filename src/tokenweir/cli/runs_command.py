@@ -17,10 +17,6 @@ from tokenweir.cli.run_table import print_comparison, print_runs
 from tokenweir.core.errors import AgentError
 from tokenweir.ledger.views import CallRow
 
-#: An entry is written some time after its call's end: until then it is looked for.
-LATER_US = 3_600_000_000
-NEVER_US = 2**62
-
 
 class RunsAnswer(msgspec.Struct, frozen=True):
     """`weir runs list --json`."""
@@ -46,8 +42,8 @@ def list_all(directory: Path, as_json: bool) -> None:
 def show_one(directory: Path, word: str, as_json: bool) -> None:
     """Print one run and its calls, as the ledger has them. Raises AgentError, LedgerError."""
     run = Records(directory).find(word)
-    until_us = NEVER_US if run.end is None else run.end.ended_us + LATER_US
-    rows = calls_of(directory, run.start.id, run.start.started_us, until_us)
+    upto_seq = None if run.end is None else run.end.upto_seq
+    rows = calls_of(directory, run.start.id, run.start.after_seq, upto_seq)
     if as_json:
         line = msgspec.structs.asdict(run_line(run))
         show.print_json(RunDetail(**line, made=tuple(map(call_line, rows))))
