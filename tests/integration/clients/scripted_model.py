@@ -23,11 +23,21 @@ ONE_COMMAND = "run_once"  # our own programs offer this: the first command, then
 SHELL_TOOLS = (ONE_COMMAND, "bash", "shell", "exec_command", "run_shell_command", "local_shell")
 
 
+USAGE = {
+    "prompt_tokens": 1200,
+    "completion_tokens": 40,
+    "total_tokens": 1240,
+    "prompt_tokens_details": {"cached_tokens": 1000},
+    "completion_tokens_details": {"reasoning_tokens": 10},
+}
+
+
 class ScriptedModel:
     """The server, in threads of its own; `requests` are the bodies it got, in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, commands: tuple[str, ...] = COMMANDS, usage: dict | None = None) -> None:
         self.requests: list[dict] = []
+        self.commands, self.usage = commands, usage or USAGE
         model = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -36,8 +46,12 @@ class ScriptedModel:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 model.requests.append(body)
-                answer = plan(body)
-                data = stream(answer) if body.get("stream") else json.dumps(whole(answer)).encode()
+                answer = plan(body, model.commands)
+                data = (
+                    stream(answer, model.usage)
+                    if body.get("stream")
+                    else json.dumps(whole(answer, model.usage)).encode()
+                )
                 kind = "text/event-stream" if body.get("stream") else "application/json"
                 self.send_response(200)
                 self.send_header("content-type", kind)
@@ -58,7 +72,7 @@ class ScriptedModel:
         self._server.server_close()
 
 
-def plan(body: dict) -> dict:
+def plan(body: dict, all_commands: tuple[str, ...] = COMMANDS) -> dict:
     """The message that answers this request."""
     done = sum(message.get("role") == "tool" for message in body["messages"])
     shell = shell_tool(body.get("tools") or [])
@@ -66,7 +80,7 @@ def plan(body: dict) -> dict:
         schema = (body.get("response_format") or {}).get("json_schema", {}).get("schema")
         content = SHORT_WORDS if schema is None else json.dumps(simplest(schema))
         return {"role": "assistant", "content": content}
-    commands = COMMANDS[:1] if shell["name"] == ONE_COMMAND else COMMANDS
+    commands = all_commands[:1] if shell["name"] == ONE_COMMAND else all_commands
     # mini-swe-agent has its model end by a command, and says so in its prompt.
     commands += (f"echo {SUBMIT}",) if SUBMIT in json.dumps(body["messages"][:2]) else ()
     if done >= len(commands):
@@ -101,20 +115,11 @@ def simplest(schema: dict) -> object:
     return {"boolean": False, "integer": 7, "number": 7, "array": []}.get(str(schema.get("type")), "as it is")
 
 
-def whole(message: dict) -> dict:
+def whole(message: dict, usage: dict) -> dict:
     """A plain answer."""
     finish = "tool_calls" if message.get("tool_calls") else "stop"
     choice = {"index": 0, "message": message, "finish_reason": finish}
-    return {**head("chat.completion"), "choices": [choice], "usage": USAGE}
-
-
-USAGE = {
-    "prompt_tokens": 1200,
-    "completion_tokens": 40,
-    "total_tokens": 1240,
-    "prompt_tokens_details": {"cached_tokens": 1000},
-    "completion_tokens_details": {"reasoning_tokens": 10},
-}
+    return {**head("chat.completion"), "choices": [choice], "usage": usage}
 
 
 def head(kind: str) -> dict:
@@ -122,7 +127,7 @@ def head(kind: str) -> dict:
     return {"id": "chatcmpl-scripted", "object": kind, "created": 1767225600, "model": "scripted"}
 
 
-def stream(message: dict) -> bytes:
+def stream(message: dict, usage: dict) -> bytes:
     """The same as a stream: reasoning, text and arguments in several pieces, usage at the end."""
     deltas: list[dict] = [{"role": "assistant", "content": ""}]
     for name in ("reasoning_content", "content"):
@@ -143,5 +148,5 @@ def stream(message: dict) -> bytes:
     chunks.append(
         {**head("chat.completion.chunk"), "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}
     )
-    chunks.append({**head("chat.completion.chunk"), "choices": [], "usage": USAGE})
+    chunks.append({**head("chat.completion.chunk"), "choices": [], "usage": usage})
     return b"".join(b"data: " + json.dumps(c).encode() + b"\n\n" for c in chunks) + b"data: [DONE]\n\n"

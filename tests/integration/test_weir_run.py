@@ -1,0 +1,323 @@
+"""`weir run` with agents of our own, real processes all of them: solved, stopped, confined, interrupted."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from clients.scripted_model import BROKEN, TEST, ScriptedModel
+from weir_process import Home, free_port, simulated, wait_for
+
+from tokenweir.agents import landlock
+from tokenweir.ledger.verify import verify
+from tokenweir.ledger.views.terms import terms_now
+
+PROGRAMS = Path(__file__).with_name("agent_programs.py")
+PRICE = 'price = { input = 4.0, cache_read = 1.0, output = 16.0, currency = "CNY" }\n'
+CHECK = "python -m unittest -q test_sums"
+needs_landlock = pytest.mark.skipif(
+    landlock.abi() < landlock.NETWORK_ABI,
+    reason=f"this kernel's Landlock is {landlock.abi()}, and 4 knows ports",
+)
+
+
+class Desk:
+    """A user's home with a project in it, and a gateway."""
+
+    def __init__(self, directory: Path, model: str, engine: str) -> None:
+        (directory / "weir.toml").write_text(
+            f'[server]\nport = {free_port()}\n[local]\nenabled = false\n'
+            f'[[upstream]]\nname = "script"\nurl = "{model}"\n[[upstream]]\nname = "sim"\nurl = "{engine}/v1"\n'
+            f'[[upstream]]\nname = "dead"\nurl = "http://127.0.0.1:1/v1"\n'
+            f'[[model]]\nname = "scripted"\ndeployments = ["script/scripted"]\n{PRICE}'
+            f'[[model]]\nname = "hang"\ndeployments = ["sim/hang-mid-stream"]\n{PRICE}'
+            f'[[model]]\nname = "gone"\ndeployments = ["dead/x"]\n{PRICE}'
+            '[[model]]\nname = "unpriced"\ndeployments = ["sim/ok"]\n'
+        )  # fmt: skip
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.home = Home(
+            directory, PATH=path, WEIR_CONFIG=str(directory / "weir.toml"), GITHUB_TOKEN="hidden-token"
+        )
+        self.data = directory / ".local" / "share" / "tokenweir"
+        self.project = directory / "project"
+        self.project.mkdir()
+        (self.project / "sums.py").write_text(BROKEN)
+        (self.project / "test_sums.py").write_text(TEST)
+        (self.project / "agent.py").write_text(PROGRAMS.read_text())
+        self.git("init", "-q")
+        self.git("add", "-A")
+        self.git("-c", "user.name=a", "-c", "user.email=a@b.invalid", "commit", "-qm", "start")
+
+    def git(self, *words: str) -> str:
+        command = ["git", *words]
+        done = subprocess.run(
+            command, cwd=self.project, env=self.home.environ, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    def command(
+        self, what: str, *words: str, model: str = "scripted", task: str = "mend it", budget: str = "¥1"
+    ) -> list[str]:
+        shared = [
+            "--model",
+            model,
+            "--budget",
+            budget,
+            "--command",
+            f"python agent.py {what} {{task}}",
+            "--json",
+        ]
+        return self.home.command("run", "custom", task, *shared, *words)
+
+    def run(self, what: str, *words: str, code: int = 0, **options: str) -> dict:
+        """A run that ends with this exit code: its JSON."""
+        done = subprocess.run(
+            self.command(what, *words, **options), cwd=self.project, env=self.home.environ, capture_output=True,
+            text=True, timeout=90, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, (done.stdout, done.stderr)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def patch(self, run: dict) -> str:
+        return self.home.good("runs", "diff", run["id"])
+
+    def assert_closed(self, run: dict) -> None:
+        """Its key is revoked, nothing of it is open, and the ledger agrees with itself."""
+        key = terms_now(self.data).keys[run["key"]]
+        assert key.run == run["id"] and key.revoked_us is not None
+        assert run["open"] == 0
+        assert verify(self.data).ok
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[ScriptedModel]:
+    model = ScriptedModel()
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> Iterator[Desk]:
+    with simulated() as engine:
+        desk = Desk(tmp_path_factory.mktemp("desk"), model.url, engine)
+        port = int((desk.home.directory / "weir.toml").read_text().split("port = ")[1].split("\n")[0])
+        with desk.home.up(port):
+            yield desk
+
+
+def test_an_agent_solves_its_task_and_the_users_tree_is_left_until_it_is_asked_for(desk: Desk) -> None:
+    run = desk.run("solve", "--verify", CHECK)
+    assert (run["verdict"], run["ending"], run["check"]) == ("solved", "finished", "passed")
+    assert (run["calls"], run["refused"], run["cost"]) == (3, 0, {"CNY": "0.00732"})
+    assert run["tokens"] == {
+        "input": 600,
+        "cache_read": 3000,
+        "cache_write": 0,
+        "output": 90,
+        "reasoning": 30,
+    }
+    assert run["limits"] == ["1 CNY"] and run["files_changed"] == 1
+    assert "mend it" not in json.dumps(run)
+    desk.assert_closed(run)
+    usage = json.loads(desk.home.good("usage", "--by", "run", "--json"))["rows"]
+    assert [row["calls"] for row in usage if row["by"]["run"] == run["id"]] == [3]
+    assert desk.git("status", "--porcelain") == ""
+    shown = json.loads(desk.home.good("runs", "show", run["id"], "--json"))
+    assert [call["outcome"] for call in shown["made"]] == ["ok"] * 3
+    assert "+    return a + b" in desk.patch(run)
+    desk.home.good("runs", "apply", run["id"])
+    assert desk.git("status", "--porcelain") == " M sums.py\n"
+    desk.git("checkout", "-q", ".")
+
+
+def test_an_agent_that_heeds_nothing_is_ended_within_its_budget(desk: Desk) -> None:
+    run = desk.run("stubborn", "--verify", CHECK, budget="¥0.03", code=20)
+    assert (run["verdict"], run["ending"]) == ("out of budget", "out of budget")
+    assert run["calls"] > 0 and run["refused"] > 0
+    assert Decimal(run["cost"]["CNY"]) <= Decimal("0.03")
+    left = int(desk.patch(run).split("left.txt\n@@ -0,0 +1 @@\n+")[1].split("\n")[0])
+    assert run["left_processes"] == 1
+    assert not Path(f"/proc/{left}").exists()
+    desk.assert_closed(run)
+
+
+@pytest.mark.parametrize(("option", "amount"), [("--tokens", "20k"), ("--calls", "3")])
+def test_tokens_and_calls_are_limits_as_well(desk: Desk, option: str, amount: str) -> None:
+    run = desk.run("stubborn", option, amount, code=20)
+    assert run["ending"] == "out of budget" and run["calls"] > 0
+    assert run["calls"] <= 3 if option == "--calls" else sum(run["tokens"].values()) <= 20_000
+
+
+def test_time_is_a_limit_as_well(desk: Desk) -> None:
+    run = desk.run("sleep", "--time", "2s", code=20)
+    assert run["ending"] == "out of time" and run["exit_code"] == -signal.SIGTERM
+    desk.assert_closed(run)
+
+
+def test_an_agent_that_changes_the_tests_has_solved_nothing(desk: Desk) -> None:
+    run = desk.run("crack", "--verify", CHECK, code=1)
+    assert (run["verdict"], run["check"], run["files_changed"]) == ("failed", "failed", 2)
+    assert desk.run("crack", "--verify", CHECK, "--protect", "")["verdict"] == "solved"
+
+
+def test_faults_of_the_agent_and_of_what_is_around_it_are_told_apart(desk: Desk) -> None:
+    failed = desk.run("fail", "--verify", CHECK, code=21)
+    assert failed["verdict"] == "agent error" and "no idea what to do" in failed["words"]
+    gone = desk.run("fail", model="gone", code=22)
+    assert gone["verdict"] == "infrastructure error" and "dead" in gone["words"]
+    unpriced = desk.run("fail", model="unpriced", code=22)
+    assert "no known price" in unpriced["words"]
+    no_check = desk.run("crack", "--verify", "no-such-program", code=22)
+    assert no_check["check"] == "could not be run"
+    assert desk.run("sleep", "--command", "no-such-agent", code=22)["ending"] == "never began"
+
+
+def test_a_model_that_is_not_served_is_told_before_anything_starts(desk: Desk) -> None:
+    done = desk.home.run("run", "custom", "t", "--model", "scrpted", "--budget", "¥1", "--command", "x")
+    assert done.returncode == 22 and "Did you mean scripted?" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_ctrl_c_ends_it_with_everything_settled(desk: Desk) -> None:
+    process = subprocess.Popen(
+        desk.command("hang", model="hang"),
+        cwd=desk.project,
+        env=desk.home.environ,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    rows = lambda: json.loads(desk.home.good("runs", "list", "--json"))["runs"]  # noqa: E731
+    run = wait_for(lambda: [r for r in rows() if r["model"] == "hang" and r["ended"] is None], "the run")[0]
+    opened = lambda: _entries(desk, run["id"], "opened")  # noqa: E731
+    wait_for(opened, "an open call")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    ended = json.loads(out)
+    assert process.returncode == 130 and ended["verdict"] == "interrupted"
+    assert ended["calls"] == 1 and _entries(desk, run["id"], "settled") == 1
+    desk.assert_closed(ended)
+
+
+def _entries(desk: Desk, run: str, kind: str) -> int:
+    lines = desk.home.good("ledger", "export", "--format", "jsonl").splitlines()
+    return sum(e["run"] == run and e["kind"] == kind for e in map(json.loads, lines))
+
+
+@needs_landlock
+def test_the_sandbox_holds(desk: Desk) -> None:
+    home, outside = desk.home.directory, desk.home.directory / "diary.txt"
+    outside.write_text("secret")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        task = {
+            "read": [str(outside), str(desk.data / "ledger.sqlite3"), f"/proc/{os.getpid()}/environ", "/etc/hostname",
+                     str(desk.project / "sums.py"), "sums.py"],
+            "write": [str(outside), str(home / "planted"), str(desk.project / "sums.py"), "made.txt"],
+            "list": [str(home), str(desk.data), "."],
+            "ports": [port],
+            "sockets": [str(desk.data / "ledger.sock")],
+            "pid": os.getpid(),
+        }  # fmt: skip
+        run = desk.run("spy", task=json.dumps(task))
+    added = [
+        line[1:] for line in desk.patch(run).split("b/found.json")[-1].splitlines() if line.startswith("+{")
+    ]
+    found = json.loads(added[0])
+    assert "port" in run["sandbox"]
+    denied = {name for name, what in found.items() if what == "PermissionError"}
+    assert denied == {
+        f"read {outside}", f"read {desk.data / 'ledger.sqlite3'}", f"read /proc/{os.getpid()}/environ",
+        f"read {desk.project / 'sums.py'}", f"write {outside}", f"write {home / 'planted'}",
+        f"write {desk.project / 'sums.py'}", f"list {home}", f"list {desk.data}", f"port {port}",
+        f"socket {desk.data / 'ledger.sock'}", "udp", "signal",
+    }  # fmt: skip
+    assert (
+        found["read /etc/hostname"]
+        == found["read sums.py"]
+        == found["write made.txt"]
+        == found["list ."]
+        == "done"
+    )
+    assert found["gateway"] is True
+    assert "GITHUB_TOKEN" not in found["environment"] and "WEIR_CONFIG" not in found["environment"]
+    assert outside.read_text() == "secret" and not (home / "planted").exists()
+
+
+def test_several_runs_make_a_table(desk: Desk) -> None:
+    words = ("--repeat", "2", "--agents", "custom", "--models", "scripted", "--verify", CHECK)
+    command = [*desk.home.command("run", "mend it"), "--budget", "¥1", "--json", *words]
+    command += ["--command", f"python agent.py mend {shlex.quote('{task}')}"]
+    done = subprocess.run(
+        command, cwd=desk.project, env=desk.home.environ, capture_output=True, text=True, check=True
+    )
+    *runs, table = map(json.loads, done.stdout.splitlines())
+    assert [run["verdict"] for run in runs] == ["solved", "solved"]
+    (row,) = table["comparison"]
+    assert (row["agent"], row["model"], row["runs"], row["solved"], row["share"]) == (
+        "custom",
+        "scripted",
+        2,
+        2,
+        1.0,
+    )
+    assert row["interval"] == [pytest.approx(0.3424, abs=1e-4), 1.0]
+    assert row["cost_per_solved"] == {"CNY": "0.00732"} and row["tokens"] == 7440
+    assert row["cache_hit_rate"] == pytest.approx(6000 / 7200)
+    assert len({run["key"] for run in runs}) == 2
+    sides = desk.home.good("runs", "diff", runs[0]["id"], runs[1]["id"])
+    assert "2/2 = 100%" in sides
+
+
+def test_in_place_works_in_the_users_own_tree(desk: Desk) -> None:
+    run = desk.run("mend", "--in-place", "--verify", CHECK)
+    assert run["verdict"] == "solved"
+    assert desk.git("status", "--porcelain", "--untracked-files=no") == " M sums.py\n"
+    desk.git("checkout", "-q", ".")
+    assert desk.home.run("runs", "apply", run["id"]).returncode == 22
+
+
+def test_without_a_gateway_one_is_started_for_the_run(tmp_path: Path, model: ScriptedModel) -> None:
+    desk = Desk(tmp_path, model.url, "http://127.0.0.1:1")
+    done = subprocess.run(
+        [word for word in desk.command("fail") if word != "--json"], cwd=desk.project, env=desk.home.environ,
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert done.returncode == 21, done.stderr
+    assert "is started for this run alone" in done.stderr and "your first key, shown this once" in done.stderr
+    assert "agent error" in done.stderr
+    assert desk.home.run("chat", "hello").returncode == 4
+    desk.home.good("ledger", "verify")
+
+
+def test_adapters_of_the_users_own_go_over_those_that_ship(desk: Desk) -> None:
+    own = desk.home.directory / ".config" / "tokenweir" / "agents"
+    own.mkdir(parents=True)
+    (own / "mine.toml").write_text('name = "mine"\ntitle = "Mine"\ndialect = "chat"\nprogram = "git"\n')
+    try:
+        agents = {a["name"]: a for a in json.loads(desk.home.good("agents", "--json"))["agents"]}
+        assert {
+            "kimi",
+            "claude",
+            "codex",
+            "qwen",
+            "opencode",
+            "mini",
+            "aider",
+            "custom",
+            "mine",
+        } == agents.keys()
+        assert agents["mine"]["version"] and agents["mine"]["program"].endswith("git")
+        (own / "mine.toml").write_text('name = "mine"\n')
+        done = desk.home.run("agents")
+        assert done.returncode == 22 and "mine.toml: Object missing required field `title`" in done.stderr
+    finally:
+        (own / "mine.toml").unlink()
