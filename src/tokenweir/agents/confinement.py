@@ -94,10 +94,10 @@ def told(means: Means, landlock_abi: int, network_abi: int) -> str:
 def bubblewrap(program: str, confinement: Confinement) -> tuple[str, ...]:
     """The command under bubblewrap: a file system of its own, in which only the paths named are there."""
     words = [program, "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--new-session"]
+    words += ["--tmpfs", "/tmp"]  # before what is named, which may lie there
     special = {"/proc": ("--proc",), "/dev": ("--dev",)}
     for path in confinement.read:
         words += [*special[path], path] if path in special else ["--ro-bind-try", path, path]
-    words += ["--tmpfs", "/tmp"]
     for path in confinement.write:
         if not path.startswith("/dev/"):
             words += ["--bind", path, path]

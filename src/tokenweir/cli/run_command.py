@@ -3,17 +3,19 @@
 import shlex
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
+from rich.console import Console
 
 from tokenweir.agents import adapters, landlock
 from tokenweir.agents.adapter import Adapter
 from tokenweir.agents.confinement import Means, choose
-from tokenweir.agents.plan import Door, Machine, RunPlan, Watcher
+from tokenweir.agents.plan import Door, Machine, RunPlan
 from tokenweir.agents.records import Run
 from tokenweir.agents.run import carry_out, check_task
 from tokenweir.agents.trees import TESTS
@@ -22,6 +24,7 @@ from tokenweir.cli import exits, show
 from tokenweir.cli.durations import parse_duration
 from tokenweir.cli.own_gateway import gateway
 from tokenweir.cli.run_lines import Lines, Silent, run_line
+from tokenweir.cli.run_live import LiveView
 from tokenweir.cli.run_table import print_comparison
 from tokenweir.cli.running import find_running
 from tokenweir.cli.system import SystemClock, random_bytes
@@ -71,8 +74,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 def run(directory: Path, asked: Asked, environ: Mapping[str, str], config: Path | None) -> int:
     """Carry it out; the exit code. Raises ValueError for wrong words, AgentError, LedgerError, NotReachableError."""
     plans = list(plans_of(asked, environ))
-    watcher: Watcher = Silent() if asked.as_json else Lines()
-    with _interrupts() as interrupts, gateway(directory, config, watcher.says) as status:
+    watcher = _watcher(asked.as_json)
+    with _interrupts() as interrupts, closing(watcher), gateway(directory, config, watcher.says) as status:
         door = Door(directory.resolve(), status.address, lambda: find_running(directory) is not None)
         machine = Machine(SystemClock(), random_bytes, time.sleep, environ, interrupts)
         runs: list[Run] = []
@@ -85,6 +88,12 @@ def run(directory: Path, asked: Asked, environ: Mapping[str, str], config: Path 
     if len(plans) > 1:
         print_comparison(runs, as_json=asked.as_json)
     return exits.INTERRUPTED if interrupts() else worst(runs)
+
+
+def _watcher(as_json: bool) -> Lines | LiveView | Silent:
+    if as_json:
+        return Silent()
+    return LiveView(Console(stderr=True, highlight=False)) if sys.stderr.isatty() else Lines()
 
 
 def worst(runs: list[Run]) -> int:

@@ -84,6 +84,9 @@ class Silent:
     def ends(self, run: Run) -> None:
         pass
 
+    def close(self) -> None:
+        """There is nothing to give back."""
+
 
 class Lines:
     """A Watcher that writes lines to standard error."""
@@ -109,6 +112,9 @@ class Lines:
     def ends(self, run: Run) -> None:
         for line in summary(run):
             _print(line)
+
+    def close(self) -> None:
+        """There is nothing to give back."""
 
 
 def _print(line: str) -> None:

@@ -7,6 +7,7 @@ command of the task as a call of the shell tool, and once every command has its 
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 BROKEN = "def add(a, b):\n    return a - b\n"
@@ -35,22 +36,23 @@ USAGE = {
 class ScriptedModel:
     """The server, in threads of its own; `requests` are the bodies it got, in their order."""
 
-    def __init__(self, commands: tuple[str, ...] = COMMANDS, usage: dict | None = None) -> None:
+    def __init__(
+        self, commands: tuple[str, ...] = COMMANDS, usage: Callable[[bytes], dict] = lambda _: USAGE
+    ) -> None:
         self.requests: list[dict] = []
-        self.commands, self.usage = commands, usage or USAGE
         model = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                asked = self.rfile.read(int(self.headers["content-length"]))
+                body = json.loads(asked)
                 model.requests.append(body)
-                answer = plan(body, model.commands)
+                answer = plan(body, commands)
+                used = usage(asked)
                 data = (
-                    stream(answer, model.usage)
-                    if body.get("stream")
-                    else json.dumps(whole(answer, model.usage)).encode()
+                    stream(answer, used) if body.get("stream") else json.dumps(whole(answer, used)).encode()
                 )
                 kind = "text/event-stream" if body.get("stream") else "application/json"
                 self.send_response(200)
