@@ -180,9 +180,19 @@ def test_faults_of_the_agent_and_of_what_is_around_it_are_told_apart(desk: Desk)
 
 
 def test_a_model_that_is_not_served_is_told_before_anything_starts(desk: Desk) -> None:
-    done = desk.home.run("run", "custom", "t", "--model", "scrpted", "--budget", "¥1", "--command", "x")
+    words = ("custom", "t", "--model", "scrpted", "--budget", "¥1", "--command", "x")
+    done = subprocess.run(
+        desk.home.command("run", *words),
+        cwd=desk.project,
+        env=desk.home.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 22 and "Did you mean scripted?" in done.stderr
     assert done.stderr.count("\n") == 1
+    at_home = desk.home.run("run", *words)
+    assert at_home.returncode == 22 and "begin in a project's own directory" in at_home.stderr
 
 
 def test_ctrl_c_ends_it_with_everything_settled(desk: Desk) -> None:

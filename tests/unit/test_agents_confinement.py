@@ -56,12 +56,17 @@ def test_the_best_means_there_is_is_chosen_and_none_only_where_that_is_wanted() 
 
 def test_bubblewrap_gets_every_path_once_and_the_command_last() -> None:
     confined = Confinement(
-        means=Means.BUBBLEWRAP, command=("agent", "--go"), read=("/usr", "/proc", "/dev"),
+        means=Means.BUBBLEWRAP, command=("agent", "--go"), read=("/usr", "/proc", "/dev/random"),
         write=("/w", "/dev/null"), port=8787,
     )  # fmt: skip
     words = " ".join(bubblewrap("bwrap", confined))
     assert "--ro-bind-try /usr /usr" in words and "--bind /w /w" in words
-    assert "--proc /proc" in words and "--dev /dev" in words and "/dev/null" not in words
+    assert (
+        "--proc /proc" in words
+        and "--dev /dev" in words
+        and "/dev/null" not in words
+        and "/dev/random" not in words
+    )
     assert words.endswith(" -- agent --go") and "--unshare-net" not in words
     alone = Confinement(means=Means.BUBBLEWRAP, command=("t",), port=0)
     assert "--unshare-net" in bubblewrap("bwrap", alone)

@@ -29,7 +29,8 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
 
 #: Read by every program; beside them only what is named. What is not there is passed over.
 SYSTEM = (
-    "/bin", "/sbin", "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix/store", "/proc", "/sys", "/dev",
+    "/bin", "/sbin", "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix/store", "/proc", "/sys",
+    "/dev/random", "/dev/urandom",
 )  # fmt: skip
 #: Devices that are written to and give nothing away.
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
@@ -94,13 +95,12 @@ def told(means: Means, landlock_abi: int, network_abi: int) -> str:
 def bubblewrap(program: str, confinement: Confinement) -> tuple[str, ...]:
     """The command under bubblewrap: a file system of its own, in which only the paths named are there."""
     words = [program, "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--new-session"]
-    words += ["--tmpfs", "/tmp"]  # before what is named, which may lie there
-    special = {"/proc": ("--proc",), "/dev": ("--dev",)}
-    for path in confinement.read:
-        words += [*special[path], path] if path in special else ["--ro-bind-try", path, path]
-    for path in confinement.write:
-        if not path.startswith("/dev/"):
-            words += ["--bind", path, path]
+    # Its own, and first: what is named may lie there.
+    words += ["--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev"]
+    for option, paths in (("--ro-bind-try", confinement.read), ("--bind", confinement.write)):
+        for path in paths:
+            if path != "/proc" and not path.startswith("/dev/"):
+                words += [option, path, path]
     if confinement.port == 0:
         words.append("--unshare-net")
     return (*words, "--", *confinement.command)

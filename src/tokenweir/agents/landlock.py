@@ -60,7 +60,7 @@ def restrict(read: Iterable[str], write: Iterable[str], port: int | None) -> Non
 def _allow(ruleset: int, path: str, rights: int) -> None:
     try:
         beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     try:
         if not stat.S_ISDIR(os.fstat(beneath).st_mode):

@@ -33,7 +33,7 @@ class Output:
 
     def _keep(self) -> None:
         left = MAX_OUTPUT_BYTES
-        with self._file.open("wb", buffering=0) as kept:
+        with self._stream, self._file.open("wb", buffering=0) as kept:
             while chunk := os.read(self._stream.fileno(), _CHUNK_BYTES):
                 kept.write(chunk[:left])
                 left = max(0, left - len(chunk))

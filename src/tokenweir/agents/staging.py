@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import os
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -45,7 +46,9 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 def set_up(plan: RunPlan, door: Door, machine: Machine, run: str, place: Path) -> Stage:
     """Make it, in `place`. Raises AgentError, LedgerError, and ValueError for an account that cannot be."""
-    space = workspace.prepare(workspace.find_source(plan.directory), place, in_place=plan.in_place)
+    source = workspace.find_source(plan.directory)
+    check_root(source.root, hidden(door, machine))
+    space = workspace.prepare(source, place, in_place=plan.in_place)
     home = place / "home"
     (home / "tmp").mkdir(parents=True)
     now_us = machine.clock.now_us()
@@ -69,6 +72,16 @@ def set_up(plan: RunPlan, door: Door, machine: Machine, run: str, place: Path) -
         start=start, place=place, space=space, home=home, secret=secret, launch=launched,
         key=msgspec.structs.replace(key, run=run, expires_us=until_us),
     )  # fmt: skip
+
+
+def check_root(root: Path, hidden: Sequence[str]) -> None:
+    """Raises AgentError where the tree would bring what is hidden into the sandbox: a home, or the ledger."""
+    holds = next((path for path in hidden if Path(path).is_relative_to(root)), "")
+    if holds:
+        raise AgentError(
+            f"{root} holds {holds}, which no agent may read; begin in a project's own directory, "
+            "or choose another --data where it is the ledger's"
+        )
 
 
 def _put(home: Path, file: HomeFile) -> None:

@@ -10,6 +10,7 @@ from tokenweir.agents.records import Records, Run
 from tokenweir.agents.workspace import apply_patch
 from tokenweir.cli import show
 from tokenweir.cli.calls_command import CallLine, call_line
+from tokenweir.cli.chat_command import printable
 from tokenweir.cli.durations import format_duration
 from tokenweir.cli.exits import FAILED, OK
 from tokenweir.cli.run_lines import RunLine, run_line, summary
@@ -88,7 +89,11 @@ def diff(directory: Path, one: str, other: str) -> None:
     if other:
         print_comparison([run, records.find(other)], as_json=False)
         return
-    sys.stdout.buffer.write(records.patch(run.start.id))
+    patch = records.patch(run.start.id)
+    if sys.stdout.isatty():  # what an agent wrote is not for a terminal to obey
+        print(printable(patch.decode(errors="replace")), end="")
+        return
+    sys.stdout.buffer.write(patch)
     sys.stdout.buffer.flush()
 
 
