@@ -43,6 +43,12 @@ Fields are only added, never renamed or removed. Money is exact decimal strings 
 | `weir calls --json` | one object a line: `{"call", "at", "key", "model", "tokens", "cost", "outcome", …, "seq"}` |
 | `weir calls CALL --json` | the same object with `"entries": [{"seq", "kind", "tokens", "price", "products": [{"token_class", \
 "tokens", "per_million", "amount"}], "cost", …}]`; under way: `{"call", "open", "entries"}` |
+| `weir run --json` | one object a run: `{"id", "agent", "version", "model", "limits", "verdict", "ending", "check", "exit_code", "calls", "refused", \
+"tokens", "cost", "own_cost", "files_changed", "duration_ms", …}`; where there are several, `{"comparison": [{"agent", "model", "trials", "solved", \
+"share", "interval", "cost_per_solved", …}]}` behind them |
+| `weir runs list --json`, `weir runs show --json` | `{"runs": […]}`, each such an object, null where it has not ended; such an object with \
+`"made": […]`, its calls as in `weir calls --json` |
+| `weir agents --json` | `{"agents": [{"name", "title", "dialect", "program", "version", "tested", "install"}]}` |
 | `weir ledger verify --json` | `{"ok": true, "entries": …}` |
 | `weir reconcile --json` | `{"upstream", "format", "confirmed", "tolerance", "agrees", "sections": [{"section", "grain", "zone", \
 "since", "until", "groups": {"matched", "different", "ours only", "theirs only": {"cells", "ours": {"tokens", "money", …}, "theirs"}}, \
