@@ -1,5 +1,6 @@
 """`weir run` with agents of our own, real processes all of them: solved, stopped, confined, interrupted."""
 
+import fcntl
 import json
 import os
 import shlex
@@ -16,6 +17,7 @@ from clients.scripted_model import BROKEN, TEST, ScriptedModel
 from weir_process import Home, free_port, simulated, wait_for
 
 from tokenweir.agents import landlock
+from tokenweir.cli.own_gateway import LOCK_NAME
 from tokenweir.ledger.verify import verify
 from tokenweir.ledger.views.terms import terms_now
 
@@ -295,15 +297,22 @@ def test_in_place_works_in_the_users_own_tree(desk: Desk) -> None:
     assert desk.home.run("runs", "apply", run["id"]).returncode == 22
 
 
-def test_without_a_gateway_one_is_started_for_the_run(tmp_path: Path, model: ScriptedModel) -> None:
+def test_without_a_gateway_one_is_started_for_the_run_and_for_those_that_find_it(
+    tmp_path: Path, model: ScriptedModel
+) -> None:
     desk = Desk(tmp_path, model.url, "http://127.0.0.1:1")
-    done = subprocess.run(
-        [word for word in desk.command("fail") if word != "--json"], cwd=desk.project, env=desk.home.environ,
-        capture_output=True, text=True, timeout=90, check=False,
-    )  # fmt: skip
-    assert done.returncode == 21, done.stderr
-    assert "is started for this run alone" in done.stderr and "your first key, shown this once" in done.stderr
-    assert "agent error" in done.stderr
+    desk.data.mkdir(parents=True)
+    words = [word for word in desk.command("fail") if word != "--json"]
+    with (desk.data / LOCK_NAME).open("wb") as another, (tmp_path / "said").open("w+") as said:
+        fcntl.flock(another, fcntl.LOCK_SH)  # as a run does that has found this one's gateway
+        process = subprocess.Popen(words, cwd=desk.project, env=desk.home.environ, stderr=said, text=True)
+        wait_for(lambda: "another run uses this gateway" in (tmp_path / "said").read_text(), "its waiting")
+        assert "no gateway runs" not in desk.home.run("chat", "hello", "--model", "scripted").stderr
+        fcntl.flock(another, fcntl.LOCK_UN)
+        assert process.wait(60) == 21
+        told = (tmp_path / "said").read_text()
+    assert "is started for this run alone" in told and "your first key, shown this once" in told
+    assert "agent error" in told
     assert desk.home.run("chat", "hello").returncode == 4
     desk.home.good("ledger", "verify")
 

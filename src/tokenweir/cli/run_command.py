@@ -75,7 +75,11 @@ def run(directory: Path, asked: Asked, environ: Mapping[str, str], config: Path 
     """Carry it out; the exit code. Raises ValueError for wrong words, AgentError, LedgerError, NotReachableError."""
     plans = list(plans_of(asked, environ))
     watcher = _watcher(asked.as_json)
-    with _interrupts() as interrupts, closing(watcher), gateway(directory, config, watcher.says) as status:
+    with (
+        _interrupts() as interrupts,
+        closing(watcher),
+        gateway(directory, config, watcher.says, lambda: interrupts() > 1) as status,
+    ):
         door = Door(directory.resolve(), status.address, lambda: find_running(directory) is not None)
         machine = Machine(SystemClock(), random_bytes, time.sleep, environ, interrupts)
         runs: list[Run] = []
