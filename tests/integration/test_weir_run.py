@@ -91,8 +91,10 @@ class Desk:
         return self.home.good("runs", "diff", run["id"])
 
     def assert_closed(self, run: dict) -> None:
-        """Its key is revoked, nothing of it is open, and the ledger agrees with itself."""
-        key = terms_now(self.data).keys[run["key"]]
+        """Its key is revoked, its limits are lifted, nothing of it is open, and the ledger agrees with itself."""
+        terms = terms_now(self.data)
+        key = terms.keys[run["key"]]
+        assert not terms.limits.get(f"run/{run['id']}")
         assert key.run == run["id"] and key.revoked_us is not None
         assert run["open"] == 0
         assert verify(self.data).ok
@@ -134,6 +136,9 @@ def test_an_agent_solves_its_task_and_the_users_tree_is_left_until_it_is_asked_f
     shown = json.loads(desk.home.good("runs", "show", run["id"], "--json"))
     assert [call["outcome"] for call in shown["made"]] == ["ok"] * 3
     assert "+    return a + b" in desk.patch(run)
+    told = desk.home.good("runs", "show", run["id"][:10])
+    assert f"{run['id']}: solved" in told and "0.00732 CNY of 1 CNY" in told and f"check     {CHECK}" in told
+    assert f"{run['id']}  " in desk.home.good("runs", "list")
     desk.home.good("runs", "apply", run["id"])
     assert desk.git("status", "--porcelain") == " M sums.py\n"
     desk.git("checkout", "-q", ".")

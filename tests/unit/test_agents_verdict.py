@@ -67,8 +67,10 @@ def test_nothing_is_solved_that_was_not_checked() -> None:
         (Standing(now_us=10 + PATIENCE_US, refused_us=10, refused=1), Step.ASK),
         # It goes on asking the gateway.
         (Standing(now_us=11, refused_us=10, refused=2), Step.ASK),
-        (Standing(now_us=12, refused_us=10, refused=2, asked_us=11), Step.WAIT),
-        (Standing(now_us=12, refused_us=10, refused=3, asked_us=11), Step.END),
+        (Standing(now_us=12, refused_us=10, refused=3, asked_us=11, refused_then=2), Step.WAIT),
+        (Standing(now_us=12, refused_us=10, refused=4, asked_us=11, refused_then=2), Step.END),
+        # Five calls at once were refused together: that is no insisting.
+        (Standing(now_us=12, refused_us=10, refused=5, asked_us=11, refused_then=5), Step.WAIT),
         (Standing(now_us=11 + GRACE_US, refused_us=10, refused=2, asked_us=11), Step.END),
         # Its time is up, or the user said stop.
         (Standing(now_us=10, overdue_us=10), Step.ASK),

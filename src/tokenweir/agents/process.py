@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ class Group:
     def __init__(
         self, command: Sequence[str], cwd: Path, environ: Mapping[str, str], logs: Path, name: str
     ) -> None:
-        adopt_orphans()
+        adopt_orphans(True)
         self._others = frozenset(_children().get(os.getpid(), ()))  # children that are none of the program's
         self._process = subprocess.Popen(
             command, cwd=cwd, env=environ, start_new_session=True,
@@ -85,18 +86,26 @@ class Group:
         """End the program and all that it started, also in groups of their own; how many of these were left."""
         left = 0
         for _ in range(round(GONE_WITHIN_S / _LOOK_S)):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)  # at once: whoever it orphans is adopted, and found next
             found = self._left()
             left = max(left, len(found))
             for pid in found:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
-            ended = self.wait(_LOOK_S) is not None
-            _reap(found)
-            if ended and not self._left():
+            if self.wait(_LOOK_S) is not None and not self._left():
                 break
+            time.sleep(_LOOK_S)
+        self._reap()
+        adopt_orphans(False)
         return left
+
+    def _reap(self) -> None:
+        """Orphans that were adopted and have died wait to be seen."""
+        for pid in _children(dead=True).get(os.getpid(), ()):
+            if pid != self.pid and pid not in self._others:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
 
     def _left(self) -> list[int]:
         """Processes below the program, and those that were: who lost its parent has been adopted by this process."""
@@ -110,23 +119,17 @@ class Group:
         return list(dict.fromkeys(found))
 
 
-def _children() -> dict[int, list[int]]:
-    """Living processes by their parent, where the system has /proc."""
+def _children(dead: bool = False) -> dict[int, list[int]]:
+    """Living processes (or dead ones that nobody has seen) by their parent, where the system has /proc."""
     known: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             state, parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
-            if state != "Z":
+            if (state == "Z") is dead:
                 known.setdefault(int(parent), []).append(int(entry.name))
     return known
 
 
-def _reap(pids: Sequence[int]) -> None:
-    for pid in pids:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-
-
-def adopt_orphans() -> None:
-    """From now on, whose parent dies below this process becomes its child. Without prctl nothing is adopted."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+def adopt_orphans(adopt: bool) -> None:
+    """Whether, from now on, whose parent dies below this process becomes its child."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(adopt), 0, 0, 0)

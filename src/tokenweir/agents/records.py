@@ -69,7 +69,7 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     unpriced: int = 0
     own_cost: str = ""  # what the agent says that it cost, where it says so
     files_changed: int = 0
-    left_processes: int = 0  # that the agent had left outside its group, ended with it
+    left_processes: int = 0  # that the agent had started and not ended, ended with it
 
 
 class Run(msgspec.Struct, frozen=True):

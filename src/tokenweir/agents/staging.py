@@ -21,9 +21,9 @@ from tokenweir.agents.records import RunStart
 from tokenweir.agents.workspace import Workspace
 from tokenweir.core.errors import AgentError
 from tokenweir.ledger.changing import make_changes
-from tokenweir.ledger.limit_text import format_limit
+from tokenweir.ledger.limit_text import format_limit, parse_limit
 from tokenweir.ledger.new_key import make_key
-from tokenweir.ledger.terms import KeyRecord, RevokeKey, SetKey, SetLimit
+from tokenweir.ledger.terms import KeyRecord, RemoveLimit, RevokeKey, SetKey, SetLimit
 from tokenweir.ledger.views import last_seq, open_reader
 
 #: A key outlives its run's time by this, should nobody be left to revoke it.
@@ -111,8 +111,16 @@ def agree(plan: RunPlan, door: Door, machine: Machine, stage: Stage) -> None:
 
 
 def revoke(door: Door, machine: Machine, stage: Stage) -> None:
-    """Nothing is called with the run's key from now on. Raises LedgerError."""
-    make_changes(door.data_dir, [RevokeKey(stage.key.id, machine.clock.now_us())], machine.clock)
+    """Nothing is called with the run's key from now on, so its limits can go as well. Raises LedgerError.
+
+    Where that has been done, the ledger refuses to lift the limits again, and nothing is changed.
+    """
+    run = f"run/{stage.start.id}"
+    lifted = [
+        RemoveLimit(run, limit.model, limit.unit, limit.window)
+        for limit in map(parse_limit, stage.start.limits)
+    ]
+    make_changes(door.data_dir, [RevokeKey(stage.key.id, machine.clock.now_us()), *lifted], machine.clock)
 
 
 class _Fault(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ import msgspec
 PATIENCE_US = 2_000_000
 #: From being asked to being ended.
 GRACE_US = 5_000_000
-#: Requests beyond the first refused one after which nothing more is waited for.
+#: Refused requests after having been asked to end (or, before that, after the first) that are let pass.
 MOST_FURTHER = 1
 
 
@@ -27,7 +27,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     refused_us: int | None = None  # when the ledger's first refusal was seen
     refused: int = 0  # requests refused so far
     overdue_us: int | None = None  # when its time was up, or the user said stop
-    asked_us: int | None = None  # when it was asked to end
+    asked_us: int | None = None  # when it was asked to end …
+    refused_then: int = 0  # … and how many requests had been refused by then
     hurried: bool = False  # the user said stop again
 
 
@@ -37,11 +38,10 @@ def step(at: Standing) -> Step:
         return Step.WAIT
     if at.hurried:
         return Step.END
-    further = at.refused - 1
     if at.asked_us is not None:
         late = at.now_us - at.asked_us >= GRACE_US
-        return Step.END if late or further > MOST_FURTHER else Step.WAIT
-    if at.overdue_us is not None or further >= MOST_FURTHER:
+        return Step.END if late or at.refused - at.refused_then > MOST_FURTHER else Step.WAIT
+    if at.overdue_us is not None or at.refused - 1 >= MOST_FURTHER:
         return Step.ASK
     assert at.refused_us is not None
     return Step.ASK if at.now_us - at.refused_us >= PATIENCE_US else Step.WAIT

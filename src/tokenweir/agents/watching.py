@@ -12,7 +12,7 @@ from tokenweir.agents.stopping import Standing, Step, step
 from tokenweir.ledger.views import CallRow
 
 #: How often the process and the ledger are looked at: of a refusal that an agent does not heed this is seen.
-LOOK_S = 0.02
+LOOK_S = 0.01
 #: A gateway sees that a client is gone within moments; the last settlements may wait for a disk.
 SETTLED_WITHIN_S = 15.0
 
@@ -47,6 +47,7 @@ def watch(
     """
     seen = Watched()
     refused_us = overdue_us = asked_us = None
+    refused_then = 0
     while (code := group.wait(LOOK_S)) is None:
         spent = look(meter, tell)
         now_us, said = machine.clock.steady_us(), machine.interrupts()
@@ -58,12 +59,12 @@ def watch(
             overdue_us = now_us
         standing = Standing(
             now_us=now_us, refused_us=refused_us, refused=spent.refused, overdue_us=overdue_us, asked_us=asked_us,
-            hurried=said > 1,
+            refused_then=refused_then, hurried=said > 1,
         )  # fmt: skip
         match step(standing):
             case Step.ASK:
                 group.ask(stop)
-                asked_us = now_us
+                asked_us, refused_then = now_us, spent.refused
             case Step.END:
                 break
             case Step.WAIT:

@@ -162,7 +162,7 @@ def summary(run: Run) -> list[str]:
     lines += [f"  note      {printable(end.words)}"] if end.words else []
     if end.left_processes:
         many = "1 process" if end.left_processes == 1 else f"{end.left_processes} processes"
-        lines.append(f"  note      ended with it: {many} that the agent had left behind")
+        lines.append(f"  note      ended with it: {many} that it had started")
     if end.open:
         lines.append(
             f"  note      {end.open} calls are not settled yet; `weir usage --by run` shows them later"
