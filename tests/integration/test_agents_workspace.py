@@ -1,5 +1,6 @@
 """Workspaces on real repositories: the user's tree stays as it is, and an agent's work is kept whole."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -114,6 +115,39 @@ def test_the_agents_configuration_of_git_starts_nothing_outside(project: Path, t
     result = finish(space)
     assert b"a = 3" in difference(space.repository, space.base, result)
     check_out_judged(space, result, TESTS, tmp_path / "judged")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_repository_within_the_tree_starts_nothing_either(project: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "b.py").write_text("b = 1\n")
+    for words in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "other")):
+        git(other, *words)
+    git(project, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "sub")
+    git(project, "commit", "-qm", "with a submodule")
+    space = space_of(project)
+    trap = f"touch {tmp_path}/sprung; false"
+    for name in ("sub", "made"):
+        git(space.work, "init", "-q", name)
+        (space.work / name / "c.py").write_text("c = 1\n")
+        git(space.work / name, "add", "-A")
+        git(space.work / name, "commit", "-qm", "inner")
+        git(space.work / name, "config", "core.fsmonitor", trap)
+    patch = difference(space.repository, space.base, finish(space))
+    assert b"made/c.py" in patch and b"Subproject" not in patch.split(b"made/c.py")[1]
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_in_place_the_users_configuration_that_the_agent_wrote_starts_nothing(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = space_of(project, in_place=True)
+    git(project, "config", "core.fsmonitor", f"touch {tmp_path}/sprung; false")
+    (project / "git").write_text(f"#!/bin/sh\ntouch {tmp_path}/sprung\n")
+    (project / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f".:{os.environ['PATH']}")
+    assert finish(space)
     assert not (tmp_path / "sprung").exists()
 
 

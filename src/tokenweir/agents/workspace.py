@@ -156,11 +156,28 @@ def _cut_off(source: Source, repository: Path) -> None:
 
 
 def finish(space: Workspace) -> str:
-    """The commit of what the agent left."""
+    """The commit of what the agent left.
+
+    Repositories that it made further down are plain files by then: git would ask one that it takes for a submodule how
+    it is, by that one's own configuration, which can start programs.
+    """
+    if space.work != space.source.root:
+        _disown(space.work)
     tree = _snapshot(space.repository, space.work, space.source, space.base)
     commit = _commit(space.repository, tree, space.base, "What the agent left")
     git("--git-dir", str(space.repository), "update-ref", "refs/weir/result", commit)
     return commit
+
+
+def _disown(work: Path) -> None:
+    for directory, names, files in os.walk(work):
+        if Path(directory) != work and ".git" in (*names, *files):
+            inner = Path(directory) / ".git"
+            if inner.is_dir() and not inner.is_symlink():
+                shutil.rmtree(inner)
+            else:
+                inner.unlink()
+        names[:] = [name for name in names if name != ".git"]
 
 
 def difference(repository: Path, base: str, result: str, *words: str) -> bytes:
