@@ -106,6 +106,18 @@ def fail(task: str) -> None:
     raise SystemExit("no idea what to do")
 
 
+def homely(task: str) -> None:
+    """Takes its settings from its home, and says what it thinks that it cost."""
+    settings = json.loads((Path.home() / ".config" / "settings.json").read_text())
+    os.environ |= {
+        "WEIR_BASE_URL": settings["url"],
+        "WEIR_KEY": settings["key"],
+        "WEIR_MODEL": settings["model"],
+    }
+    assert ask(task)
+    print(json.dumps({"event": "end", "sums": {"cost": 0.25}}))
+
+
 def crack(task: str) -> None:
     """Changes the test instead of the fault, and adds what makes every test pass."""
     Path("test_sums.py").write_text("import unittest\n")

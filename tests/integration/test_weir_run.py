@@ -322,6 +322,31 @@ def test_without_a_gateway_one_is_started_for_the_run_and_for_those_that_find_it
     desk.home.good("ledger", "verify")
 
 
+def test_an_adapter_in_a_file_is_all_that_an_agent_needs(desk: Desk) -> None:
+    file = desk.home.directory / "homely.toml"
+    file.write_text(
+        'name = "homely"\ntitle = "Homely"\ndialect = "chat"\nprogram = "python"\n'
+        'arguments = ["agent.py", "homely", "{task}"]\n'
+        "[[files]]\npath = '.config/settings.json'\n"
+        """text = '{"url": "{base_url}", "key": "{key}", "model": "{model}"}'\n"""
+        '[own_cost]\nmember = "sums.cost"\n'
+    )
+    options = ("--adapter", str(file), "--model", "scripted", "--calls", "5", "--json")
+    command = desk.home.command("run", "homely", *options, "--", '--say "hello"')
+    done = subprocess.run(
+        command, cwd=desk.project, env=desk.home.environ, capture_output=True, text=True, check=False
+    )
+    run = json.loads(done.stdout)
+    assert (run["verdict"], run["agent"], run["calls"], run["own_cost"]) == (
+        "done",
+        "homely",
+        1,
+        "0.25 USD",
+    ), run
+    assert run["version"].startswith("3.")
+    desk.assert_closed(run)
+
+
 def test_adapters_of_the_users_own_go_over_those_that_ship(desk: Desk) -> None:
     own = desk.home.directory / ".config" / "tokenweir" / "agents"
     own.mkdir(parents=True)
