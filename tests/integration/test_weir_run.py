@@ -130,6 +130,8 @@ def test_an_agent_solves_its_task_and_the_users_tree_is_left_until_it_is_asked_f
     assert run["limits"] == ["1 CNY"] and run["files_changed"] == 1
     assert "mend it" not in json.dumps(run)
     desk.assert_closed(run)
+    left = {path.name for path in (desk.data / "runs" / run["id"]).iterdir()}
+    assert left == {"start.json", "end.json", "changes.patch"}
     usage = json.loads(desk.home.good("usage", "--by", "run", "--json"))["rows"]
     assert [row["calls"] for row in usage if row["by"]["run"] == run["id"]] == [3]
     assert desk.git("status", "--porcelain") == ""
@@ -169,8 +171,11 @@ def test_time_is_a_limit_as_well(desk: Desk) -> None:
 
 
 def test_an_agent_that_changes_the_tests_has_solved_nothing(desk: Desk) -> None:
-    run = desk.run("crack", "--verify", CHECK, code=1)
+    run = desk.run("crack", "--verify", CHECK, "--keep", code=1)
+    place = desk.data / "runs" / run["id"]
+    assert (place / "work" / "conftest.py").exists() and "FAILED" in (place / "verify.err").read_text()
     assert (run["verdict"], run["check"], run["files_changed"]) == ("failed", "failed", 2)
+    assert run["words"] == "the check ended with 1: FAILED (failures=1)"
     assert desk.run("crack", "--verify", CHECK, "--protect", "")["verdict"] == "solved"
 
 

@@ -14,6 +14,8 @@ from tokenweir.agents.workspace import Workspace
 from tokenweir.core.errors import AgentError
 
 _LOOK_S = 0.1
+#: Of what the check printed last, so much is told.
+_MOST_WORDS = 300
 
 
 def check(
@@ -59,5 +61,12 @@ def _judged(group: Group, plan: RunPlan, machine: Machine) -> tuple[Check, str]:
             return Check.FAILED, f"the check took longer than {plan.verify_time_s} s"
     group.end()
     if code in (NO_SANDBOX, NOT_STARTED, NOT_FOUND):
-        return Check.BROKEN, f"the check could not be run: {group.errors.end().strip()[-300:]}"
-    return (Check.PASSED, "") if code == 0 else (Check.FAILED, f"the check ended with {code}")
+        return Check.BROKEN, f"the check could not be run: {group.errors.end().strip()[-_MOST_WORDS:]}"
+    return (
+        (Check.PASSED, "") if code == 0 else (Check.FAILED, f"the check ended with {code}{_last_line(group)}")
+    )
+
+
+def _last_line(group: Group) -> str:
+    lines = (group.errors.end().strip() or group.output.end().strip()).splitlines()
+    return f": {lines[-1][:_MOST_WORDS]}" if lines else ""

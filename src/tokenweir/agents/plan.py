@@ -39,7 +39,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     read: tuple[str, ...] = ()  # further paths
     write: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()  # names of the user's environment that are passed on
-    keep: bool = False  # the workspace stays
+    keep: bool = False  # the workspace stays, and what was printed
 
 
 class Door(msgspec.Struct, frozen=True):

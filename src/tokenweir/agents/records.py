@@ -134,7 +134,11 @@ class Records:
     def clear(self, run: str, *names: str) -> None:
         """Remove what is not needed any more, also what an agent made unwritable."""
         for name in names:
-            shutil.rmtree(self.place(run) / name, ignore_errors=True)
+            path = self.place(run) / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _write(file: Path, record: msgspec.Struct) -> None:

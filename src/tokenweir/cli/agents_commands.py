@@ -97,7 +97,9 @@ def run(
     env: Env = None,
     in_place: InPlace = False,
     no_sandbox: NoSandbox = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the copy that it worked in.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the copy that it worked in, and what was printed.")
+    ] = False,
     repeat: Annotated[int, typer.Option(min=1, max=100, help="How often, for a table.")] = 1,
     agents: Agents = "",
     models: Models = "",
