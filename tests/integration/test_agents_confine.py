@@ -135,8 +135,12 @@ def test_what_a_program_needs_is_found_wherever_it_was_installed(tmp_path: Path)
     (modules / "agent" / "cli.js").write_text("#!/usr/bin/env node\n")
     (modules / "agent" / "cli.js").chmod(0o755)
     (tmp_path / "node" / "bin").mkdir()
+    (tmp_path / "cellar").mkdir()
+    (tmp_path / "cellar" / "node").write_text("")
+    (tmp_path / "cellar" / "node").chmod(0o755)
+    (tmp_path / "node" / "bin" / "node").symlink_to(tmp_path / "cellar" / "node")
     (tmp_path / "node" / "bin" / "agent").symlink_to(modules / "agent" / "cli.js")
     path = f"{tmp_path}/node/bin:relative:/nowhere:/usr/bin"
-    assert str(modules) in needed_by("agent", path)
+    assert {str(modules), f"{tmp_path}/cellar/node"} <= set(needed_by("agent", path))
     assert set(programs_in(path)) == {f"{tmp_path}/node/bin", str(modules)}
     assert needed_by("nobody", path) == []

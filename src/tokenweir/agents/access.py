@@ -34,7 +34,7 @@ def needed_by(program: str, path: str) -> list[str]:
         needed |= dict.fromkeys(
             [found, str(real), *_around(file.parent), *_around(real.parent), *_package(real)]
         )
-        found = _interpreter(real)
+        found = _interpreter(real, path)
     return _beyond_system(needed)
 
 
@@ -65,15 +65,18 @@ def _package(file: Path) -> Iterator[str]:
         yield str(Path(*file.parts[: file.parts.index("node_modules") + 1]))
 
 
-def _interpreter(file: Path) -> str | None:
-    """The program that a script names in its first line, unless `env` looks for it in PATH."""
+def _interpreter(file: Path, path: str) -> str | None:
+    """The program that a script names in its first line; where that is `env`, what it finds in PATH."""
     try:
         with file.open("rb") as script:
             line = script.read(256).partition(b"\n")[0]
     except OSError:
         return None
     words = line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
-    return words[0] if words and not words[0].endswith("/env") else None
+    if not words or not words[0].endswith("/env"):
+        return words[0] if words else None
+    named = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+    return shutil.which(named[0], path=path) if named else None
 
 
 def _beyond_system(paths: Iterable[str]) -> list[str]:
