@@ -1,8 +1,10 @@
 """Adapters: what ships is whole, what a user writes is checked, and placeholders are filled without harm."""
 
 import json
+import re
 import tomllib
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -38,6 +40,16 @@ def test_a_file_of_the_home_is_still_json_whatever_the_values_are() -> None:
     (file,) = launch(adapter, odd).files
     assert json.loads(file.text)["model"] == 'weir/m"}'
     assert json.loads(file.text)["provider"]["weir"]["options"]["apiKey"] == 'k"\\'
+
+
+def test_the_adapter_that_the_page_shows_is_one_and_every_agent_is_on_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
+    (shown,) = re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
+    adapter = read_adapter(shown.encode(), "docs/agents.md")
+    assert adapter.own_cost is not None and len(adapter.files) == 1
+    for file, data in SHIPPED.items():
+        known = read_adapter(data, file)
+        assert f'weir run {known.name} "TASK"' in page and known.install in page
 
 
 def test_codex_gets_its_provider_as_toml() -> None:
