@@ -21,6 +21,11 @@ PICO = 10**12
         ("1.5k tokens daily", Limit("tokens", 1_500, "day")),
         ("100 calls/day", Limit("calls", 100, "day")),
         ("1 call total", Limit("calls", 1, "total")),
+        ("$20 soft", Limit("USD", 20 * PICO, "total", "soft")),
+        ("¥5 daily", Limit("CNY", 5 * PICO, "day")),
+        ("5 CNY/month soft", Limit("CNY", 5 * PICO, "month", "soft")),
+        ("90 calls/min", Limit("calls", 90, "minute")),
+        ("4 calls at once", Limit("calls", 4, "at once")),
     ],
 )
 def test_a_limit_is_read(text: str, limit: Limit) -> None:

@@ -9,7 +9,7 @@ EXAMPLES = '"¥5/day", "20 USD/month", "2M tokens/month", "100 calls/minute" or 
 _SHAPE = re.compile(
     r"(?P<before>[¥￥$€]|[A-Za-z]{3}\s)?\s*"
     r"(?P<number>\d[\d,_]*(?:\.\d+)?)\s*(?P<scale>[kKMBG](?![A-Za-z]))?\s*"
-    r"(?P<unit>[A-Za-z]+)?\s*"
+    r"(?P<unit>(?!(?:soft|hard|total|at|hourly|daily|monthly)\b)[A-Za-z]+)?\s*"
     r"(?:(?:/|\bper\b)\s*(?P<window>[A-Za-z]+)|\b(?P<adverb>daily|monthly|hourly|total|at once)\b)?"
     r"\s*(?P<mode>\b(?:soft|hard)\b)?"
 )
