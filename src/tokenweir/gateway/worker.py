@@ -37,6 +37,8 @@ from tokenweir.protocol.wires import BY_PATH, COUNT_TOKENS_PATH
 TICKS_PER_S = 4.0
 #: At the end of a drain, how long the last settlements may take to become durable and the last bytes to leave.
 LAST_WORDS_S = 5.0
+#: Without its writer a worker takes connections after this time all the same, to say that the ledger is away.
+LISTEN_ANYWAY_S = 5.0
 _OPEN_PATHS = frozenset({b"/", b"/api/hello", b"/v1", b"/v1/", b"/healthz", b"/readyz"})
 
 
@@ -231,7 +233,6 @@ async def _run(
     worker = Worker(config, data_dir, f"{name}-{os.getpid()}", clock, durability)
     worker.tick()
     worker.link.connect()
-    server = await loop.create_server(lambda: ClientConnection(worker), sock=listen, backlog=4096)
     ended = asyncio.Event()
 
     def stop() -> None:
@@ -254,10 +255,20 @@ async def _run(
 
     loop.add_reader(control.fileno(), told)
     ticking = loop.create_task(_tick(worker))
+    # Another worker may answer already: who connects must not come upon one that knows no keys yet.
+    await _first_of(worker.link.greeted, ended, within_s=LISTEN_ANYWAY_S)
+    server = await loop.create_server(lambda: ClientConnection(worker), sock=listen, backlog=4096)
     await ended.wait()
     server.close()
     await worker.drain()
     ticking.cancel()
+
+
+async def _first_of(*events: asyncio.Event, within_s: float) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
 
 
 async def _tick(worker: Worker) -> None:

@@ -41,8 +41,9 @@ from tokenweir.ledger.spill import Spill, record
 RECONNECT_S = 0.05
 #: Operations that wait to become durable. Beyond this nothing new is opened, so that what waits has a bound.
 MAX_WAITING = 100_000
-#: How long the writer may take to confirm an operation, at least; at most twice as long.
-CONFIRM_WITHIN_S = 1.0
+#: How long the writer may take to confirm an operation, at least; at most twice as long. A disk that others keep busy
+#: holds an fsync for a second or two now and then, and waiting that long is better than refusing everybody.
+CONFIRM_WITHIN_S = 5.0
 
 Opened = Callable[[OpenResult | None], None]
 
@@ -74,6 +75,7 @@ class SocketLedgerLink(asyncio.Protocol):
         self._open_calls = open_calls
         self._transport: asyncio.Transport | None = None
         self._greeted = False  # the writer has answered: a dying one's socket may still take connections
+        self.greeted = asyncio.Event()  # it has done so at least once: the terms are known
         self._frames = FrameReader()
         self._decoder: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
         self._out: list[bytes] = []
@@ -297,6 +299,7 @@ class SocketLedgerLink(asyncio.Protocol):
             case Snapshot(terms=terms):
                 self.terms.replace(terms)
                 self._greeted = True
+                self.greeted.set()
             case Changed(number=number, changes=changes):
                 self.terms.apply(changes)
                 self._queue(frame(Known(number)))
