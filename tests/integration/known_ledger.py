@@ -9,7 +9,7 @@ from tokenweir.catalog.price import Rates
 from tokenweir.core.ids import uuid7
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
 from tokenweir.ledger.entries import Entry, Kind, Outcome
-from tokenweir.ledger.rollups import ROLLUPS, SUMS
+from tokenweir.ledger.rollups import ROLLUPS
 from tokenweir.ledger.schema import DATABASE_NAME, ENTRY_COLUMNS, migrate
 from tokenweir.ledger.views import HOUR_US
 
@@ -35,12 +35,12 @@ class Book:
 
     def hour(self, hour: int, **fields: str | int) -> None:
         """Sums of an hour, and of its day."""
-        sums = [fields.get(name, 0) for name in SUMS]
-        added = ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)
         for rollup in ROLLUPS:
+            added = ", ".join(f"{name} = {name} + excluded.{name}" for name in rollup.sums)
             period = hour * HOUR_US // rollup.period_us
+            sums = [fields.get(name, 0) for name in rollup.sums]
             row = [period, *(fields.get(name, "") for name in rollup.names), *sums]
-            columns = ", ".join((*rollup.keys, *SUMS))
+            columns = ", ".join((rollup.period, *rollup.names, *rollup.sums))
             self.connection.execute(
                 f"INSERT INTO {rollup.table} ({columns}) VALUES ({', '.join('?' * len(row))}) "
                 f"ON CONFLICT DO UPDATE SET {added}",

@@ -51,7 +51,9 @@ def data(tmp_path: Path) -> Path:
     """A ledger with calls to two upstreams, one of them corrected after it was closed."""
     book = Book(tmp_path)
     applied = AppliedPrice(ref="book", currency="CNY", rates=RATES)
-    book.connection.execute("INSERT INTO prices VALUES ('p1', ?)", (msgspec.json.encode(applied).decode(),))
+    book.connection.execute(
+        "INSERT INTO prices (id, applied) VALUES ('p1', ?)", (msgspec.json.encode(applied).decode(),)
+    )
     for number in range(48):
         true = entry(number)
         if number == 5:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tokenweir.catalog.price import AppliedPrice, Rates
+from tokenweir.catalog.pricing import price_id
 from tokenweir.core.errors import LedgerError
-from tokenweir.ledger.schema import DATABASE_NAME, SCHEMA_VERSION, Step, check_version, migrate
+from tokenweir.ledger.schema import DATABASE_NAME, MIGRATIONS, SCHEMA_VERSION, Step, check_version, migrate
 from tokenweir.ledger.store import Store
 from tokenweir.ledger.verify import verify
 from tokenweir.ledger.views import open_reader, total, usage
@@ -39,6 +41,23 @@ def test_a_ledger_of_version_1_becomes_the_newest(old: Path) -> None:
         whole = total(usage(reader, (group,)))
         assert (whole.calls, whole.attempts, whole.refused, whole.failed) == (2, 3, 1, 0)
         assert whole.cost_pico == {"CNY": 36, "USD": 80}
+
+
+def test_a_ledger_of_version_3_gets_sums_with_details(old: Path) -> None:
+    path = old / DATABASE_NAME
+    db = sqlite3.connect(path, isolation_level=None)
+    migrate(db, path, {version: step for version, step in MIGRATIONS.items() if version <= 3})
+    saving = AppliedPrice("test", "CNY", Rates(input=5, output=9, cache_read=2))
+    id, content = price_id(saving)
+    db.execute("INSERT INTO prices VALUES (?, ?)", (id, content.decode()))
+    db.close()
+    Store(old).close()
+    assert verify(old).ok
+    assert (old / f"{DATABASE_NAME}.v3.backup").exists()
+    reader = open_reader(old)
+    assert reader.execute("SELECT cache_saves_pico FROM prices WHERE id = ?", (id,)).fetchone() == (3,)
+    for table in ("hourly_accounts", "hourly_models"):
+        assert reader.execute(f"SELECT sum(calls) FROM {table}").fetchone() == (2,)
 
 
 def test_the_backup_is_the_file_as_it_was(old: Path) -> None:

@@ -20,7 +20,9 @@ DAY_US = 86_400_000_000
 def book(tmp_path: Path) -> Book:
     book = Book(tmp_path)
     applied = AppliedPrice(ref="book", currency="CNY", rates=RATES)
-    book.connection.execute("INSERT INTO prices VALUES ('p1', ?)", (msgspec.json.encode(applied).decode(),))
+    book.connection.execute(
+        "INSERT INTO prices (id, applied) VALUES ('p1', ?)", (msgspec.json.encode(applied).decode(),)
+    )
     return book
 
 

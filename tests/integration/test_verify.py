@@ -109,6 +109,14 @@ TAMPERED = {
         "daily sums of 2026-11-23T00:00Z (account a, key k, model m, upstream u, deployment u/m, dialect chat, "
         "currency CNY): cost_pico is 120, the entries add up to 119",
     ),
+    "an edited detail of an account": (
+        "UPDATE hourly_accounts SET well_output = 1",
+        "hourly_accounts sums of 2026-11-23T00:00Z (account a, model m, currency CNY): well_output is 1, the entries add up to 25",
+    ),
+    "what reading from a cache saves": (
+        "UPDATE prices SET cache_saves_pico = 7",
+        f"entry 4 refers to price {PRICE}, by which a token read from a cache saves 0 pico, not 7",
+    ),
     "a row of sums removed": (
         "DELETE FROM daily_runs",
         "daily_runs sums of 2026-11-23T00:00Z (key k, model m, currency CNY): calls is 0, the entries add up to 3",
@@ -195,7 +203,9 @@ def test_a_report_that_comes_after_an_interruption_takes_its_place(data: Path) -
         "u",
     )
     assert verify.verify(data).ok
-    assert {r.table for r in rollups.ROLLUPS} == {"hourly", "hourly_models", "daily", "daily_runs"}
+    assert {r.table for r in rollups.ROLLUPS} == {
+        "hourly", "hourly_accounts", "hourly_models", "daily", "daily_runs",
+    }  # fmt: skip
 
 
 def test_it_is_read_while_a_writer_writes(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

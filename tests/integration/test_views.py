@@ -74,7 +74,9 @@ def test_a_refused_call_has_no_cost_and_says_why(book: Book, tmp_path: Path) -> 
 
 def test_one_call_is_shown_with_the_products_of_its_cost(book: Book, tmp_path: Path) -> None:
     applied = AppliedPrice(ref="book", currency="CNY", rates=RATES)
-    book.connection.execute("INSERT INTO prices VALUES ('p1', ?)", (msgspec.json.encode(applied).decode(),))
+    book.connection.execute(
+        "INSERT INTO prices (id, applied) VALUES ('p1', ?)", (msgspec.json.encode(applied).decode(),)
+    )
     detail = call_detail(open_reader(tmp_path), write_call(book, 1))
     assert detail is not None
     settled = detail.entries[-1]

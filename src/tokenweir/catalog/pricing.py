@@ -109,6 +109,13 @@ def rate(rates: Rates, token_class: str) -> int:
     return rate(rates, _FALLS_BACK_TO[token_class]) if own is None else own
 
 
+def cache_saves(applied: AppliedPrice | SpreadCost) -> int:
+    """Pico that a token costs less when it is read from a cache than as input. What is spread knows no tokens: nothing."""
+    if isinstance(applied, SpreadCost):
+        return 0
+    return rate(applied.rates, "input") - rate(applied.rates, "cache_read")
+
+
 def dearest(prices: Sequence[Price]) -> tuple[tuple[str, int, int], ...]:
     """For each currency the dearest a token of input and of output can be, over all brackets and times."""
     found: dict[str, tuple[int, int]] = {}

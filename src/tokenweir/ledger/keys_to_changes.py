@@ -1,10 +1,9 @@
-"""From the keys of a file of version 2 to changes of terms; and its sums anew."""
+"""From the keys of a file of version 2 to changes of terms."""
 
 import sqlite3
 
 import msgspec
 
-from tokenweir.ledger import rollups
 from tokenweir.ledger.terms import Change, KeyRecord, Limit, RevokeKey, SetKey, SetLimit
 
 _ACTOR = "migration"
@@ -38,4 +37,3 @@ def keys_to_changes(db: sqlite3.Connection) -> None:
     )
     db.execute("DROP TABLE spent_v2")
     db.execute("DROP TABLE keys")
-    rollups.rebuild(db)

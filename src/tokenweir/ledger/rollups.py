@@ -7,37 +7,11 @@ takes away what the entry in whose place it stands had added, from the very rows
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from tokenweir.core.money import PICO
-
-_HOUR_US = 3_600_000_000
-
-
-class Rollup(NamedTuple):
-    """A table of sums: its name, the length of its periods (counted from 1970-01-01 UTC), and what a row is about."""
-
-    table: str
-    period: str
-    period_us: int
-    names: tuple[str, ...]  # columns of `entries`
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Its primary key."""
-        return (self.period, *self.names)
-
-
-_DAY_US = 24 * _HOUR_US
-_CURRENCIES = ("currency", "charge_currency")
-_NAMES = ("account", "key", "run", "model", "upstream", "deployment", "dialect", *_CURRENCIES)
-#: The finest: every other one could be made of it.
-HOURLY = Rollup("hourly", "hour", _HOUR_US, _NAMES)
-HOURLY_MODELS = Rollup("hourly_models", "hour", _HOUR_US, ("model", *_CURRENCIES))
-#: Without runs: these live for minutes, and would make rows of their own for every day.
-DAILY = Rollup("daily", "day", _DAY_US, tuple(name for name in _NAMES if name != "run"))
-DAILY_RUNS = Rollup("daily_runs", "day", _DAY_US, ("run", "key", "model", *_CURRENCIES))
-ROLLUPS = (HOURLY, HOURLY_MODELS, DAILY, DAILY_RUNS)
+from tokenweir.ledger.entries import Outcome
 
 _ENDS = "kind IN ('settled', 'late', 'repriced')"
 #: What is summed, as expressions over an entry of the kinds that count. Money is whole units and pico beyond them.
@@ -68,8 +42,92 @@ SUMS = {
     "duration_us": f"iif({_ENDS}, coalesce(duration_us, 0), 0)",
 }
 
+#: Where the classes of time to first token begin, in ms; the last one has no end. Each is at most half as long again as
+#: the one before, or twice as long where nobody looks closely.
+TTFT_FROM_MS = (
+    0, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1_200, 1_600, 2_400, 3_200, 4_800, 6_400, 9_600, 12_800, 25_600, 51_200,
+)  # fmt: skip
+#: The outcomes that a call can end with when it is not well.
+FAILURES = tuple(outcome for outcome in Outcome if outcome not in (Outcome.OK, Outcome.REFUSED))
+
+
+def _count(condition: str) -> str:
+    return f"CASE WHEN {condition} THEN 1 ELSE 0 END"
+
+
+def _ttft_sums() -> dict[str, str]:
+    bounds = [*(ms * 1_000 for ms in TTFT_FROM_MS), 2**62]
+    return {
+        f"ttft_from_{first // 1_000}_ms": _count(f"ttft_us >= {first} AND ttft_us < {end} AND {_ENDS}")
+        for first, end in pairwise(bounds)
+    }
+
+
+#: Calls that ended well with usage that is known: what they said, and how long it took.
+_WELL = f"outcome = 'ok' AND provenance <> 'unknown' AND duration_us IS NOT NULL AND {_ENDS}"
+_SAVED = "cache_read * coalesce(priced.cache_saves_pico, 0)"
+_CHARGE_SAVED = "cache_read * coalesce(charged.cache_saves_pico, 0)"
+#: Calls by time to first token: one sum for each class of TTFT_FROM_MS.
+TTFT = _ttft_sums()
+#: What only some rollups have beside that.
+DETAILS = {
+    **{f"ended_{outcome}": _count(f"outcome = '{outcome}' AND {_ENDS}") for outcome in FAILURES},
+    **TTFT,
+    "well_output": f"CASE WHEN {_WELL} THEN output + reasoning ELSE 0 END",
+    "well_us": f"CASE WHEN {_WELL} THEN duration_us ELSE 0 END",
+    # What tokens read from a cache would have cost more as input, by each entry's own price; the same of what is charged.
+    "saved_units": f"{_SAVED} / {PICO}",
+    "saved_pico": f"{_SAVED} % {PICO}",
+    "charge_saved_units": f"{_CHARGE_SAVED} / {PICO}",
+    "charge_saved_pico": f"{_CHARGE_SAVED} % {PICO}",
+}
+_EXPRESSIONS = SUMS | DETAILS
+
 #: Sums of money, each in two columns: whole units and pico beyond them.
 MONEY = (("cost_units", "cost_pico"), ("charge_units", "charge_pico"))
+DETAIL_MONEY = (("saved_units", "saved_pico"), ("charge_saved_units", "charge_saved_pico"))
+_ALL_MONEY = MONEY + DETAIL_MONEY
+
+
+class Rollup(NamedTuple):
+    """A table of sums: its name, the length of its periods (counted from 1970-01-01 UTC), what a row is about, its sums."""
+
+    table: str
+    period: str
+    period_us: int
+    names: tuple[str, ...]  # columns of `entries`
+    sums: tuple[str, ...] = tuple(SUMS)
+    first: tuple[str, ...] = ()  # of its names, those that its primary key begins with, before the period
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Its primary key."""
+        return (*self.first, self.period, *(name for name in self.names if name not in self.first))
+
+    @property
+    def money(self) -> tuple[tuple[str, str], ...]:
+        """Those of its sums that are money."""
+        return tuple(pair for pair in _ALL_MONEY if pair[0] in self.sums)
+
+
+_HOUR_US = 3_600_000_000
+_DAY_US = 24 * _HOUR_US
+_CURRENCIES = ("currency", "charge_currency")
+_NAMES = ("account", "key", "run", "model", "upstream", "deployment", "dialect", *_CURRENCIES)
+_FULL = tuple(_EXPRESSIONS)
+HOURLY = Rollup("hourly", "hour", _HOUR_US, _NAMES)
+#: With details. Who may see some accounts only reads these alone, from a table that lies in that order.
+HOURLY_ACCOUNTS = Rollup(
+    "hourly_accounts", "hour", _HOUR_US, ("account", "model", *_CURRENCIES), _FULL, ("account",)
+)
+HOURLY_MODELS = Rollup("hourly_models", "hour", _HOUR_US, ("model", *_CURRENCIES), _FULL)
+#: Without runs: these live for minutes, and would make rows of their own for every day.
+DAILY = Rollup("daily", "day", _DAY_US, tuple(name for name in _NAMES if name != "run"))
+DAILY_RUNS = Rollup("daily_runs", "day", _DAY_US, ("run", "key", "model", *_CURRENCIES))
+ROLLUPS = (HOURLY, HOURLY_ACCOUNTS, HOURLY_MODELS, DAILY, DAILY_RUNS)
+#: Of which other ones each can be made; the finest, of none.
+_FINER = {HOURLY_MODELS: HOURLY_ACCOUNTS, DAILY: HOURLY, DAILY_RUNS: HOURLY}
+FINEST = tuple(rollup for rollup in ROLLUPS if rollup not in _FINER)
 
 #: The entry that a correction (`c`) takes the place of.
 REPLACED = """
@@ -104,30 +162,32 @@ def _floor_div(value: str, by: int) -> str:
 
 
 def _sum_statement() -> str:
-    """What entries add, in rows of the finest rollup."""
-    sums = {name: f"sum(sign * ({expression}))" for name, expression in SUMS.items()}
-    for units, pico in MONEY:
+    """What entries add, in rows as fine as the finest."""
+    sums = {name: f"sum(sign * ({expression}))" for name, expression in _EXPRESSIONS.items()}
+    for units, pico in _ADDED.money:
         sums[units] += f" + {_floor_div(sums[pico], PICO)}"
         sums[pico] = f"({sums[pico]} % {PICO} + {PICO}) % {PICO}"
+    names = [f"counted.{name}" for name in _ADDED.names]
     return (
-        f"{_COUNTED} INSERT INTO {_ADDED.table} ({', '.join((*HOURLY.keys, *SUMS))})\n"
-        f"SELECT at_us / {HOURLY.period_us}, {', '.join(HOURLY.names)}, {', '.join(sums.values())}\n"
-        f"FROM counted GROUP BY at_us / {HOURLY.period_us}, {', '.join(HOURLY.names)}"
+        f"{_COUNTED} INSERT INTO {_ADDED.table} ({', '.join((*_ADDED.keys, *_ADDED.sums))})\n"
+        f"SELECT at_us / {_ADDED.period_us}, {', '.join(names)}, {', '.join(sums.values())}\n"
+        "FROM counted LEFT JOIN prices AS priced ON priced.id = price LEFT JOIN prices AS charged ON charged.id = charge_price\n"
+        f"GROUP BY at_us / {_ADDED.period_us}, {', '.join(names)}"
     )
 
 
 def _add_statement(rollup: Rollup, source: Rollup) -> str:
-    """Rows of `source`, which is as fine as the finest, added to a rollup."""
-    sums = {name: f"sum({name})" for name in SUMS}
-    added = {name: f"{name} = {name} + excluded.{name}" for name in SUMS}
-    for units, pico in MONEY:  # they carry, so that neither leaves SQLite's 64 bits
+    """Rows of `source`, which is finer, added to a rollup."""
+    sums = {name: f"sum({name})" for name in rollup.sums}
+    added = {name: f"{name} = {name} + excluded.{name}" for name in rollup.sums}
+    for units, pico in rollup.money:  # they carry, so that neither leaves SQLite's 64 bits
         sums[units] += f" + sum({pico}) / {PICO}"
         sums[pico] += f" % {PICO}"
         added[units] += f" + ({pico} + excluded.{pico}) / {PICO}"
         added[pico] = f"{pico} = ({pico} + excluded.{pico}) % {PICO}"
-    period = f"hour / {rollup.period_us // HOURLY.period_us}"
+    period = f"hour / {rollup.period_us // source.period_us}"
     return (
-        f"INSERT INTO {rollup.table} ({', '.join((*rollup.keys, *SUMS))})\n"
+        f"INSERT INTO {rollup.table} ({', '.join((rollup.period, *rollup.names, *rollup.sums))})\n"
         f"SELECT {period}, {', '.join(rollup.names)}, {', '.join(sums.values())}\n"
         f"FROM {source.table} WHERE true GROUP BY {period}, {', '.join(rollup.names)}\n"
         f"ON CONFLICT ({', '.join(rollup.keys)}) DO UPDATE SET {', '.join(added.values())}"
@@ -135,7 +195,7 @@ def _add_statement(rollup: Rollup, source: Rollup) -> str:
 
 
 #: Entries are read and summed once, into a table of the connection's own; from there few rows go into each rollup.
-_ADDED = HOURLY._replace(table="temp.added")
+_ADDED = HOURLY._replace(table="temp.added", sums=_FULL)
 _SUM = _sum_statement()
 _ADD = {rollup: _add_statement(rollup, _ADDED) for rollup in ROLLUPS}
 
@@ -146,7 +206,7 @@ def ddl(rollup: Rollup) -> str:
         f"CREATE TABLE {rollup.table} (\n    {rollup.period} INTEGER NOT NULL,\n    "
         + ",\n    ".join(f"{name} TEXT NOT NULL" for name in rollup.names)
         + ",\n    "
-        + ",\n    ".join(f"{name} INTEGER NOT NULL" for name in SUMS)
+        + ",\n    ".join(f"{name} INTEGER NOT NULL" for name in rollup.sums)
         + f",\n    PRIMARY KEY ({', '.join(rollup.keys)})\n) STRICT, WITHOUT ROWID;\n"
     )
 
@@ -167,8 +227,8 @@ def add_entries(db: sqlite3.Connection, after: int, upto: int, to: Sequence[Roll
 
 def coarsen(db: sqlite3.Connection) -> None:
     """Make every other rollup, which has to be empty, of the finest."""
-    for rollup in ROLLUPS[1:]:
-        db.execute(_add_statement(rollup, HOURLY))
+    for rollup, finer in _FINER.items():
+        db.execute(_add_statement(rollup, finer))
 
 
 def rebuild(db: sqlite3.Connection, at_once: int = 1_000_000) -> None:
@@ -178,5 +238,5 @@ def rebuild(db: sqlite3.Connection, at_once: int = 1_000_000) -> None:
         db.execute(f"DELETE FROM {rollup.table}")
     last = int(db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0])
     for after in range(0, last, at_once):
-        add_entries(db, after, min(after + at_once, last), (HOURLY,))
+        add_entries(db, after, min(after + at_once, last), FINEST)
     coarsen(db)

@@ -13,8 +13,9 @@ from typing import NamedTuple
 from tokenweir.core.errors import LedgerError
 from tokenweir.ledger import rollups
 from tokenweir.ledger.keys_to_changes import keys_to_changes
+from tokenweir.ledger.sums_anew import sums_anew
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 #: File names below the data directory.
 DATABASE_NAME = "ledger.sqlite3"
@@ -191,6 +192,11 @@ CREATE TABLE spent (
     amount_low  INTEGER NOT NULL,
     PRIMARY KEY (scope, model, unit, window, start_us)
 ) STRICT, WITHOUT ROWID;
+"""
+
+#: Sums with details, for the console; and what a token read from a cache saves by each price.
+_V4 = """
+ALTER TABLE prices ADD COLUMN cache_saves_pico INTEGER NOT NULL DEFAULT 0;  -- a token of cache read, beside one of input
 
 DROP TABLE IF EXISTS hourly;
 DROP TABLE IF EXISTS hourly_models;
@@ -206,11 +212,12 @@ class Step(NamedTuple):
     fill: Callable[[sqlite3.Connection], None] = lambda _db: None
 
 
-#: Version reached -> how. Version 2 had smaller sums beside those by hour; the next one makes all of them anew.
+#: Version reached -> how. Versions 2 and 3 had other sums; the newest that changes any makes all of them anew.
 MIGRATIONS: dict[int, Step] = {
     1: Step(_V1),
     2: Step(""),
-    3: Step(_V3 + "".join(map(rollups.ddl, rollups.ROLLUPS)), keys_to_changes),
+    3: Step(_V3, keys_to_changes),
+    4: Step(_V4 + "".join(map(rollups.ddl, rollups.ROLLUPS)), sums_anew),
 }
 
 

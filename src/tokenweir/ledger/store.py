@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from tokenweir.catalog.price import read_applied
+from tokenweir.catalog.pricing import cache_saves
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.money import PICO
 from tokenweir.ledger import rollups
@@ -133,7 +135,8 @@ class Store:
     def _write_terms(self, batch: Batch) -> None:
         """Prices and changes, which are few."""
         self._db.executemany(
-            "INSERT OR IGNORE INTO prices VALUES (?, ?)", [(i, a.decode()) for i, a in batch.prices]
+            "INSERT OR IGNORE INTO prices VALUES (?, ?, ?)",
+            [(id, applied.decode(), cache_saves(read_applied(applied))) for id, applied in batch.prices],
         )
         rows = [
             (self.last_change + number, at_us, actor, self.last_seq, msgspec.json.encode(change).decode())

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from tokenweir.catalog.price import SpreadCost, read_applied
-from tokenweir.catalog.pricing import each_class
+from tokenweir.catalog.pricing import cache_saves, each_class
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import Provenance
@@ -101,7 +101,7 @@ class _Replay:
         after = self.seq
         for row in self._db.execute(READ, (after, upto)).fetchall():
             yield from self._step(Row._make(row))
-        rollups.add_entries(self._db, after, upto, (rollups.HOURLY,))
+        rollups.add_entries(self._db, after, upto, rollups.FINEST)
         if self.seq < upto:
             yield f"{_entries(self.seq + 1, upto)} missing: the ledger goes on to {upto}"
         self.seq = upto
@@ -264,13 +264,15 @@ def _entries(first: int, last: int) -> str:
 
 
 def _read_price(db: sqlite3.Connection, price: str) -> _Rates | SpreadCost | str:
-    row = db.execute("SELECT applied FROM prices WHERE id = ?", (price,)).fetchone()
+    row = db.execute("SELECT applied, cache_saves_pico FROM prices WHERE id = ?", (price,)).fetchone()
     if row is None:
         return "which is not there"
     content = hashlib.blake2b(row[0].encode(), digest_size=16).hexdigest()
     if content != price:
         return f"whose content has been changed: it is that of {content}"
     applied = read_applied(row[0])
+    if row[1] != cache_saves(applied):
+        return f"by which a token read from a cache saves {cache_saves(applied)} pico, not {row[1]}"
     if isinstance(applied, SpreadCost):
         return applied
     return _Rates(applied.currency, each_class(applied.rates))
@@ -278,7 +280,7 @@ def _read_price(db: sqlite3.Connection, price: str) -> _Rates | SpreadCost | str
 
 def _compare_rollup(db: sqlite3.Connection, rollup: Rollup) -> Iterator[str]:
     """Rows of the ledger's table that the replay's has not, then the other way round."""
-    names, sums = rollup.keys, tuple(rollups.SUMS)
+    names, sums = (rollup.period, *rollup.names), rollup.sums
     same = " AND ".join(f"kept.{name} = replayed.{name}" for name in names)
     kept, replayed = (", ".join(f"{table}.{name}" for name in sums) for table in ("kept", "replayed"))
     either = (
@@ -306,7 +308,7 @@ def _differences(
 ) -> Iterator[str]:
     begin_us = rollup.period_us * int(str(key[0]))
     named = ", ".join(f"{n} {v}" for n, v in zip(rollup.names, key[1:], strict=True) if v != "")
-    for column, was, expected in zip(rollups.SUMS, kept, replayed, strict=True):
+    for column, was, expected in zip(rollup.sums, kept, replayed, strict=True):
         if (was or 0) != (expected or 0):
             yield (
                 f"{rollup.table} sums of {iso_time(begin_us)[:16]}Z ({named}): "
