@@ -28,10 +28,10 @@ from tokenweir.catalog.pricing import cost
 from tokenweir.core.clock import FakeClock
 from tokenweir.core.ids import uuid7
 from tokenweir.core.usage import Usage
+from tokenweir.ledger.database import DATABASE_NAME
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.journal import Journal
 from tokenweir.ledger.messages import CloseAttempt, DefinePrice, MakeChanges, OpenCall
-from tokenweir.ledger.schema import DATABASE_NAME
 from tokenweir.ledger.store import Store
 from tokenweir.ledger.terms import KeyRecord, Limit, SetKey, SetLimit
 from tokenweir.ledger.views import GROUPS, open_reader, usage

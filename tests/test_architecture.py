@@ -108,8 +108,27 @@ def room_of(path: Path) -> str:
     return parts[0] if len(parts) > 1 else ""
 
 
+#: Where a database's own library may be named: behind the ledger's seam, and in a store that is no ledger.
+DATABASE_FILES = {
+    PACKAGE / "ledger" / "database.py",
+    PACKAGE / "ledger" / "sqlite.py",
+    PACKAGE / "ledger" / "postgres.py",
+    PACKAGE / "gateway" / "response_store.py",
+}
+
+
 def test_every_room_has_a_level() -> None:
     assert {room_of(path) for path in SOURCES} - {""} == set(LEVELS)
+
+
+def test_databases_are_named_behind_the_seam_alone() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {module}"
+        for path in SOURCES
+        for module in imported(path)
+        if module.split(".")[0] in ("sqlite3", "psycopg") and path not in DATABASE_FILES
+    ]
+    assert not wrong
 
 
 def test_rooms_import_only_downwards() -> None:

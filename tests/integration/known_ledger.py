@@ -1,6 +1,5 @@
 """A ledger of entries that a test names, in the real schema, written without the writer."""
 
-import sqlite3
 from pathlib import Path
 
 import msgspec
@@ -8,9 +7,10 @@ import msgspec
 from tokenweir.catalog.price import Rates
 from tokenweir.core.ids import uuid7
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
+from tokenweir.ledger.database import database_of
 from tokenweir.ledger.entries import Entry, Kind, Outcome
 from tokenweir.ledger.rollups import ROLLUPS
-from tokenweir.ledger.schema import DATABASE_NAME, ENTRY_COLUMNS, migrate
+from tokenweir.ledger.schema import ENTRY_COLUMNS, migrate
 from tokenweir.ledger.views import HOUR_US
 
 START_US = 1_795_392_000_000_000  # 2026-11-23T00:00:00Z
@@ -21,9 +21,8 @@ class Book:
     """Writes entries and hourly rows as they are given."""
 
     def __init__(self, directory: Path) -> None:
-        path = directory / DATABASE_NAME
-        self.connection = sqlite3.connect(path, isolation_level=None)
-        migrate(self.connection, path)
+        self.connection = database_of(directory).connect(directory, "os")
+        migrate(self.connection, directory)
         self._seq = 0
 
     def write(self, entry: Entry) -> None:
@@ -36,14 +35,14 @@ class Book:
     def hour(self, hour: int, **fields: str | int) -> None:
         """Sums of an hour, and of its day."""
         for rollup in ROLLUPS:
-            added = ", ".join(f"{name} = {name} + excluded.{name}" for name in rollup.sums)
+            added = ", ".join(f"{name} = {rollup.table}.{name} + excluded.{name}" for name in rollup.sums)
             period = hour * HOUR_US // rollup.period_us
             sums = [fields.get(name, 0) for name in rollup.sums]
             row = [period, *(fields.get(name, "") for name in rollup.names), *sums]
             columns = ", ".join((rollup.period, *rollup.names, *rollup.sums))
             self.connection.execute(
                 f"INSERT INTO {rollup.table} ({columns}) VALUES ({', '.join('?' * len(row))}) "
-                f"ON CONFLICT DO UPDATE SET {added}",
+                f"ON CONFLICT ({', '.join(rollup.keys)}) DO UPDATE SET {added}",
                 row,
             )
 

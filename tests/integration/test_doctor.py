@@ -11,7 +11,7 @@ from weir_process import Home
 from tokenweir.cli.doctor_command import examine
 from tokenweir.cli.reach import reach
 from tokenweir.gateway.config import UpstreamConfig
-from tokenweir.ledger.schema import DATABASE_NAME
+from tokenweir.ledger.database import DATABASE_NAME
 
 SECRET = "sk-never-shown"
 

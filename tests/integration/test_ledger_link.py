@@ -21,8 +21,9 @@ from weir_process import DEADLINE_S, wait_for
 from tokenweir.core.clock import FakeClock
 from tokenweir.core.errors import LedgerBusyError
 from tokenweir.core.usage import Usage
-from tokenweir.ledger import store
+from tokenweir.ledger import sqlite
 from tokenweir.ledger.changing import make_changes
+from tokenweir.ledger.database import DATABASE_NAME
 from tokenweir.ledger.frames import frame
 from tokenweir.ledger.journal import Journal
 from tokenweir.ledger.link import SocketLedgerLink
@@ -443,14 +444,14 @@ def test_a_full_disk_refuses_new_calls_and_is_got_over(tmp_path: Path) -> None:
 def test_the_write_ahead_log_is_folded_though_there_is_always_a_reader(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "LOG_BYTES", 1_000_000)
+    monkeypatch.setattr(sqlite, "LOG_BYTES", 1_000_000)
     journal = Journal(Store(data, "os"), FakeClock())
-    log = journal.store.path.with_name(f"{journal.store.path.name}-wal")
+    log = data / f"{DATABASE_NAME}-wal"
     ended, begun = threading.Event(), threading.Event()
 
     def read_on() -> None:
         """Two readers in turn: one begins before the other ends."""
-        readers = [sqlite3.connect(journal.store.path, isolation_level=None) for _ in range(2)]
+        readers = [sqlite3.connect(data / DATABASE_NAME, isolation_level=None) for _ in range(2)]
         turn = 0
         while not ended.is_set():
             readers[turn].execute("BEGIN")
@@ -479,7 +480,7 @@ def test_the_write_ahead_log_is_folded_though_there_is_always_a_reader(
                 )
             )
             journal.commit()
-        assert log.stat().st_size > store.LOG_BYTES
+        assert log.stat().st_size > sqlite.LOG_BYTES
         wait_for(lambda: journal.store.fold() or log.stat().st_size == 0, "an empty log")
     finally:
         ended.set()

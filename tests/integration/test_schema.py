@@ -8,7 +8,9 @@ import pytest
 from tokenweir.catalog.price import AppliedPrice, Rates
 from tokenweir.catalog.pricing import price_id
 from tokenweir.core.errors import LedgerError
-from tokenweir.ledger.schema import DATABASE_NAME, MIGRATIONS, SCHEMA_VERSION, Step, check_version, migrate
+from tokenweir.ledger.database import DATABASE_NAME, Connection
+from tokenweir.ledger.schema import MIGRATIONS, SCHEMA_VERSION, Step, check_version, migrate
+from tokenweir.ledger.sqlite import SQLITE
 from tokenweir.ledger.store import Store
 from tokenweir.ledger.verify import verify
 from tokenweir.ledger.views import open_reader, total, usage
@@ -44,9 +46,8 @@ def test_a_ledger_of_version_1_becomes_the_newest(old: Path) -> None:
 
 
 def test_a_ledger_of_version_3_gets_sums_with_details(old: Path) -> None:
-    path = old / DATABASE_NAME
-    db = sqlite3.connect(path, isolation_level=None)
-    migrate(db, path, {version: step for version, step in MIGRATIONS.items() if version <= 3})
+    db = SQLITE.connect(old, "os")
+    migrate(db, old, {version: step for version, step in MIGRATIONS.items() if version <= 3})
     saving = AppliedPrice("test", "CNY", Rates(input=5, output=9, cache_read=2))
     id, content = price_id(saving)
     db.execute("INSERT INTO prices VALUES (?, ?)", (id, content.decode()))
@@ -78,14 +79,14 @@ def test_sums_that_were_wrong_are_made_anew_from_the_entries(old: Path) -> None:
 
 
 def test_a_migration_that_fails_changes_nothing(old: Path) -> None:
-    def fail(_db: sqlite3.Connection) -> None:
+    def fail(_db: Connection) -> None:
         raise LedgerError("no")
 
-    db = sqlite3.connect(old / DATABASE_NAME, isolation_level=None)
+    db = SQLITE.connect(old, "os")
     with pytest.raises(LedgerError, match="no"):
-        migrate(db, old / DATABASE_NAME, {1: Step(""), 2: Step("CREATE TABLE more (x)", fail)})
+        migrate(db, old, {1: Step(""), 2: Step("CREATE TABLE more (x)", fail)})
     with pytest.raises(sqlite3.OperationalError):
-        migrate(db, old / DATABASE_NAME, {1: Step(""), 2: Step("CREATE TABLE no no no")})
+        migrate(db, old, {1: Step(""), 2: Step("CREATE TABLE no no no")})
     assert not db.in_transaction
     assert db.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone() == (1,)
     db.close()
@@ -93,12 +94,12 @@ def test_a_migration_that_fails_changes_nothing(old: Path) -> None:
 
 def test_a_newer_file_and_a_file_of_something_else_are_left_alone(tmp_path: Path) -> None:
     Store(tmp_path).close()
-    db = sqlite3.connect(tmp_path / DATABASE_NAME, isolation_level=None)
+    db = SQLITE.connect(tmp_path, "os")
     check_version(db)
     db.execute("UPDATE meta SET value = ?", (SCHEMA_VERSION + 1,))
     with pytest.raises(LedgerError, match="upgrade tokenweir, nothing was changed"):
-        migrate(db, tmp_path / DATABASE_NAME)
+        migrate(db, tmp_path)
     db.execute("DROP TABLE meta")
     with pytest.raises(LedgerError, match="not a ledger of tokenweir"):
-        migrate(db, tmp_path / DATABASE_NAME)
+        migrate(db, tmp_path)
     db.close()

@@ -13,6 +13,7 @@ from tokenweir.core.clock import FakeClock
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import Usage
 from tokenweir.ledger import rollups, verify
+from tokenweir.ledger.database import DATABASE_NAME
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.journal import Journal
 from tokenweir.ledger.messages import (
@@ -21,7 +22,6 @@ from tokenweir.ledger.messages import (
     DefinePrice,
     OpenCall,
 )
-from tokenweir.ledger.schema import DATABASE_NAME
 from tokenweir.ledger.store import Store
 from tokenweir.ledger.terms import Limit
 from tokenweir.ledger.views import GROUPS, calls, open_reader, total, usage

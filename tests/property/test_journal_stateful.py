@@ -111,9 +111,12 @@ class JournalMachine(RuleBasedStateMachine):
         self.store = Store(self.data, "os")
         self.journal = Journal(self.store, self.clock, remembered_calls=3)
 
+    def _close_files(self) -> None:
+        self.store._db.close()
+
     def teardown(self) -> None:
         if hasattr(self, "store"):
-            self.store.close()
+            self._close_files()
         self._directory.cleanup()
 
     # --- what workers do
@@ -320,7 +323,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(claimed=st.booleans())
     def the_writer_dies(self, claimed: bool) -> None:
         """What was not committed is gone. Workers send it again; opens are reported as unavailable."""
-        self.store._db.close()
+        self._close_files()
         self.pending.clear()
         self._open_files()
         self.account = self.journal.state.terms.keys["k"].account

@@ -1,7 +1,6 @@
 """Where requests are decided: who asks, whether they may, what they say; then the operation's own function answers."""
 
 import hashlib
-import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +17,7 @@ from tokenweir.admin.rights import RIGHTS, right_of, sees_account
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import CatalogError, LedgerError, SettingsError
 from tokenweir.ledger.changing import make_changes
+from tokenweir.ledger.database import FAULTS, Connection
 from tokenweir.ledger.known_terms import KnownTerms
 from tokenweir.ledger.store import read_changes
 from tokenweir.ledger.terms import Change, KeyRecord, Terms
@@ -69,7 +69,7 @@ class Desk:
         self._reading = threading.Lock()
         self._snapshot = Snapshot(0, Terms(), KnownTerms())
 
-    def snapshot(self, db: sqlite3.Connection) -> Snapshot:
+    def snapshot(self, db: Connection) -> Snapshot:
         """The terms as they are now: of those known, with what has changed since."""
         with self._reading:
             known = self._snapshot
@@ -94,7 +94,7 @@ class Desk:
         """The whole answer to a request; a fault of the ledger's is one too."""
         try:
             outcome = self._decided(operation, path, query, secret, body)
-        except (LedgerError, sqlite3.Error) as error:
+        except (LedgerError, *FAULTS) as error:
             print(f"weir: control: {error}", file=sys.stderr, flush=True)
             outcome = problems.unavailable()
         except (SettingsError, CatalogError) as error:
@@ -139,7 +139,7 @@ class Desk:
         finally:
             db.close()
 
-    def admit(self, operation: Operation, db: sqlite3.Connection, secret: bytes) -> "Asked | Problem":
+    def admit(self, operation: Operation, db: Connection, secret: bytes) -> "Asked | Problem":
         """Who asks, if they may."""
         snapshot, now_us = self.snapshot(db), self.clock.now_us()
         key = snapshot.known.key_by_hash(hashlib.sha256(secret).digest(), now_us)
@@ -160,7 +160,7 @@ class Asked(msgspec.Struct):
     """What an operation's function is given: who asks, the terms, and the ledger to read."""
 
     desk: Desk
-    db: sqlite3.Connection
+    db: Connection
     actor: KeyRecord
     terms: Terms
     now_us: int

@@ -1,6 +1,5 @@
 """What the ledger has of one run, read beside its writer: calls as they end, what they used, whether a limit said no."""
 
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import msgspec
 
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
+from tokenweir.ledger.database import FAULTS
 from tokenweir.ledger.entries import ENDS, Entry, Kind, Outcome
 from tokenweir.ledger.views import CallRow, call_detail, last_seq, open_reader, read_entry
 from tokenweir.ledger.views.reader import COLUMNS
@@ -80,7 +80,7 @@ class RunMeter:
     def _entries(self) -> list[Entry]:
         try:
             return self._read()
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise LedgerError(f"the ledger cannot be read: {error}") from None
 
     def _read(self) -> list[Entry]:
@@ -144,7 +144,7 @@ def calls_of(data_dir: Path, run: str, after_seq: int, upto_seq: int | None) -> 
         upto = last_seq(db) if upto_seq is None else upto_seq
         found = [call_detail(db, call) for (call,) in db.execute(query, (run, after_seq, upto)).fetchall()]
         rows = [detail.row for detail in found if detail is not None and detail.row is not None]
-    except sqlite3.Error as error:
+    except FAULTS as error:
         raise LedgerError(f"the ledger cannot be read: {error}") from None
     finally:
         db.close()

@@ -1,6 +1,5 @@
 """Invoices reckoned from the ledger: as one would be now, and as one was issued."""
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tokenweir.billing.known_prices import read_prices
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import LedgerError
 from tokenweir.ledger.changing import make_changes
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.entries import Entry
 from tokenweir.ledger.store import read_changes
 from tokenweir.ledger.terms import Audited, Invoice, IssueInvoice
@@ -23,7 +23,7 @@ from tokenweir.ledger.views.invoiced import Scope, billed, billed_entries
 TRIES = 5
 
 
-def preview(connection: sqlite3.Connection, account: str, month: str) -> Document:
+def preview(connection: Connection, account: str, month: str) -> Document:
     """The invoice that would be issued now. Raises ValueError for an unknown account or month, LedgerError."""
     return _next(connection, account, month)[0]
 
@@ -45,7 +45,7 @@ def issue(data_dir: Path, account: str, month: str, clock: Clock, actor: str) ->
     raise LedgerError(f"the invoice was not issued: {refused}")
 
 
-def _next(connection: sqlite3.Connection, account: str, month: str) -> tuple[Document, Invoice, Books]:
+def _next(connection: Connection, account: str, month: str) -> tuple[Document, Invoice, Books]:
     connection.execute("BEGIN")  # every change that is not read here comes after every entry that is
     changes, upto_seq = list(read_changes(connection)), last_seq(connection)
     connection.execute("COMMIT")
@@ -76,12 +76,12 @@ def _check_issue(document: Document, books: Books, now_us: int) -> None:
         )
 
 
-def issued(connection: sqlite3.Connection) -> tuple[Issued, ...]:
+def issued(connection: Connection) -> tuple[Issued, ...]:
     """Every invoice, oldest first."""
     return open_books(list(read_changes(connection))).issued
 
 
-def reckon(connection: sqlite3.Connection, id: str) -> Document:
+def reckon(connection: Connection, id: str) -> Document:
     """An invoice as it was issued, reckoned anew. Raises ValueError where there is none, LedgerError where it is another now."""
     changes, one = _found(connection, id)
     books = open_books(changes, one.invoice.upto_change)
@@ -93,9 +93,7 @@ def reckon(connection: sqlite3.Connection, id: str) -> Document:
     return document
 
 
-def explain(
-    connection: sqlite3.Connection, id: str, number: int
-) -> tuple[str, Iterator[tuple[int, int, Entry]]]:
+def explain(connection: Connection, id: str, number: int) -> tuple[str, Iterator[tuple[int, int, Entry]]]:
     """What is behind a line of an invoice that was issued: its class of tokens (empty: all), and its entries.
 
     Of each: 1 or -1 (taken away by a correction), number, entry. Raises ValueError where there is no such invoice or line.
@@ -112,12 +110,12 @@ def explain(
     raise ValueError(f"invoice {id} has no line {number}")
 
 
-def _body(connection: sqlite3.Connection, scope: Scope) -> Body:
+def _body(connection: Connection, scope: Scope) -> Body:
     rows = billed(connection, scope)
     return body_of(rows, read_prices(connection, {row.name.price for row in rows if row.name.price}))
 
 
-def _found(connection: sqlite3.Connection, id: str) -> tuple[list[Audited], Issued]:
+def _found(connection: Connection, id: str) -> tuple[list[Audited], Issued]:
     changes = list(read_changes(connection))
     one = next((one for one in open_books(changes).issued if one.invoice.id == id), None)
     if one is None:
@@ -130,7 +128,7 @@ def _scope(books: Books, invoice: Invoice) -> Scope:
 
 
 def _document(
-    connection: sqlite3.Connection,
+    connection: Connection,
     changes: Sequence[Audited],
     books: Books,
     invoice: Invoice,

@@ -1,12 +1,12 @@
 """Prices that entries refer to, looked up by their ids."""
 
-import sqlite3
 from collections.abc import Callable
 
 from tokenweir.catalog.price import AppliedPrice, SpreadCost, read_applied
+from tokenweir.ledger.database import Connection
 
 
-def read_prices(connection: sqlite3.Connection, ids: set[str]) -> dict[str, AppliedPrice | SpreadCost]:
+def read_prices(connection: Connection, ids: set[str]) -> dict[str, AppliedPrice | SpreadCost]:
     """Those of these ids that the ledger has."""
     found = {}
     for id in ids:
@@ -16,7 +16,7 @@ def read_prices(connection: sqlite3.Connection, ids: set[str]) -> dict[str, Appl
     return found
 
 
-def cached_prices(connection: sqlite3.Connection) -> Callable[[str], AppliedPrice | SpreadCost | None]:
+def cached_prices(connection: Connection) -> Callable[[str], AppliedPrice | SpreadCost | None]:
     """Looks them up one by one, each once."""
     known: dict[str, AppliedPrice | SpreadCost | None] = {}
 

@@ -1,6 +1,5 @@
 """The ledger's figures of one upstream in the spans of a bill, as they are compared."""
 
-import sqlite3
 from collections.abc import Sequence
 
 import msgspec
@@ -8,6 +7,7 @@ import msgspec
 from tokenweir.billing.bill import BillLine, Period, Section
 from tokenweir.billing.periods import Periods
 from tokenweir.billing.reconcile import OurLine
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.views import Spend, spend
 
 
@@ -25,7 +25,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def both_sides(
-    connection: sqlite3.Connection,
+    connection: Connection,
     upstream: str,
     section: Section,
     lines: Sequence[BillLine],

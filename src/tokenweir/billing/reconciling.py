@@ -1,6 +1,5 @@
 """A bill compared with the ledger, table by table, and the formats that it may have."""
 
-import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from datetime import tzinfo
 from functools import cache, partial
@@ -11,6 +10,7 @@ from tokenweir.billing.bill import Bill, Section
 from tokenweir.billing.our_side import Compared, both_sides
 from tokenweir.billing.reconcile import Result, reconcile
 from tokenweir.catalog.bill_formats import BillFormat, same_model, shipped_bill_formats
+from tokenweir.ledger.database import Connection
 
 #: A moment that is asked for (µs since 1970 UTC; None: none is), in the time zone that a table of the bill is in.
 Bound = Callable[[tzinfo], int | None]
@@ -31,7 +31,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def compare(
-    connection: sqlite3.Connection,
+    connection: Connection,
     upstream: str,
     bill: Bill,
     span: tuple[Bound, Bound],

@@ -1,6 +1,5 @@
 """A span of the ledger priced anew: what differs is corrected by further entries."""
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tokenweir.billing.price_book import PriceBook
 from tokenweir.billing.rerating import PricesOf, Rating, correction_id
 from tokenweir.catalog.price import Price
 from tokenweir.core.clock import Clock
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.store import read_changes
 from tokenweir.ledger.terms import NoteCorrection, Terms
 from tokenweir.ledger.views import iso_time, last_seq, open_reader
@@ -113,7 +113,7 @@ def _noting(prices_of: PricesOf, into: dict[str, tuple[Price, ...]]) -> PricesOf
 
 
 def _moves(
-    connection: sqlite3.Connection, asked: Asked, rating: Rating, upto: int, id: str, seen: _Seen
+    connection: Connection, asked: Asked, rating: Rating, upto: int, id: str, seen: _Seen
 ) -> Iterator[Move]:
     for one in standing(connection, asked, upto):
         rerated = rating.rerate(one)

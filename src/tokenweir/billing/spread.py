@@ -1,7 +1,6 @@
 """Standing costs of a month, laid on the calls of their upstream by further entries."""
 
 import hashlib
-import sqlite3
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from tokenweir.catalog.price import AppliedPrice, SpreadCost
 from tokenweir.catalog.pricing import price_id
 from tokenweir.core.clock import Clock
 from tokenweir.core.usage import Provenance
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.entries import Entry
 from tokenweir.ledger.known_terms import standing_price
 from tokenweir.ledger.messages import Charge, Reprice
@@ -140,7 +140,7 @@ def _periods(terms: Terms, upstream: str, month: str) -> tuple[Period, ...]:
 
 
 def _plan(
-    connection: sqlite3.Connection,
+    connection: Connection,
     changes: Sequence[Audited],
     periods: tuple[Period, ...],
     upstream: str,
@@ -201,7 +201,7 @@ def _noted(audited: Audited, id: str) -> bool:
     return isinstance(audited.change, NoteCorrection) and audited.change.id == id
 
 
-def _charges(connection: sqlite3.Connection, plan: _Plan) -> dict[int, SpreadCost]:
+def _charges(connection: Connection, plan: _Plan) -> dict[int, SpreadCost]:
     """What is charged in all where a mark-up stands on what was spread, by the mark-up."""
     sums: dict[int, int] = {}
     for one, part, bears in _borne(connection, plan):
@@ -216,7 +216,7 @@ def _charges(connection: sqlite3.Connection, plan: _Plan) -> dict[int, SpreadCos
     }
 
 
-def _borne(connection: sqlite3.Connection, plan: _Plan) -> Iterator[tuple[Standing, int, bool]]:
+def _borne(connection: Connection, plan: _Plan) -> Iterator[tuple[Standing, int, bool]]:
     found = standing(connection, plan.asked, plan.upto)
     for one, part, bears in zip(found, plan.parts, plan.bears, strict=True):
         yield one, part, bool(bears)
@@ -229,7 +229,7 @@ def _markup(book: PriceBook, one: Standing) -> int | None:
     return None if rule is None or rule.price is not None else rule.markup_bp
 
 
-def _moves(connection: sqlite3.Connection, plan: _Plan) -> Iterator[Move]:
+def _moves(connection: Connection, plan: _Plan) -> Iterator[Move]:
     """Attempts that do not stand as they should; those that bear nothing cost nothing by themselves."""
     for one, part, bears in _borne(connection, plan):
         price, charged, pico = _borne_by(plan, one, part, bears)

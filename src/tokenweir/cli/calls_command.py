@@ -10,7 +10,7 @@ from tokenweir.cli import show
 from tokenweir.cli.moments import parse_moment
 from tokenweir.core.clock import Clock
 from tokenweir.core.usage import Usage
-from tokenweir.ledger.schema import DATABASE_NAME
+from tokenweir.ledger.database import ledger_file
 from tokenweir.ledger.views import CallRow, calls, calls_after, iso_time, last_seq, open_reader
 
 #: How often `--follow` looks.
@@ -142,7 +142,7 @@ def follow(directory: Path, sleep: Callable[[float], None]) -> Iterator[CallRow]
 
 
 def _file_of(directory: Path) -> tuple[int, int]:
-    found = (directory / DATABASE_NAME).stat()
+    found = ledger_file(directory).stat()
     return found.st_dev, found.st_ino
 
 

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import shutil
-import sqlite3
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from tokenweir.cli.sources import CatalogBook, catalog_book, present_models, res
 from tokenweir.cli.system import SystemClock
 from tokenweir.core.errors import LedgerError, TokenweirError
 from tokenweir.gateway.config import UpstreamConfig
-from tokenweir.ledger.schema import DATABASE_NAME
+from tokenweir.ledger.database import FAULTS, ledger_file
 from tokenweir.ledger.views import last_seq, open_reader
 
 LEAST_FREE_BYTES = 512 * 1024 * 1024
@@ -150,22 +149,22 @@ def _disk(directory: Path) -> Finding:
 
 
 def _ledger(directory: Path) -> Finding:
-    if not (directory / DATABASE_NAME).exists():
+    if not ledger_file(directory).exists():
         return Finding("ledger", "ok", "none yet; `weir up` makes it")
     try:
         connection = open_reader(directory)
         try:
-            if (directory / DATABASE_NAME).stat().st_size > QUICK_CHECK_BYTES:
+            if ledger_file(directory).stat().st_size > QUICK_CHECK_BYTES:
                 return Finding(
                     "ledger", "ok", f"{last_seq(connection):,} entries; `weir ledger verify` replays them"
                 )
-            wrong = [row[0] for row in connection.execute("PRAGMA quick_check(1)") if row[0] != "ok"]
+            wrong = [row[0] for row in connection.execute(connection.database.check) if row[0] != "ok"]
             if wrong:
                 raise LedgerError(f"the file is damaged: {wrong[0]}")
             return Finding("ledger", "ok", f"{last_seq(connection):,} entries, the file is whole")
         finally:
             connection.close()
-    except (TokenweirError, sqlite3.Error) as error:
+    except (TokenweirError, *FAULTS) as error:
         return Finding(
             "ledger", "bad", str(error), "stop `weir up`, run `weir ledger verify`, or restore a backup"
         )

@@ -1,6 +1,5 @@
 """`weir invoice`: preview, issue, list, show and explain."""
 
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from tokenweir.core.ids import uuid_text
 from tokenweir.core.money import check_currency
 from tokenweir.core.usage import TOKEN_CLASSES
 from tokenweir.ledger.changing import COMMAND_LINE
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.views import iso_time, open_reader
 
 
@@ -61,7 +61,7 @@ class IssuedAnswer(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def _reading(directory: Path) -> Iterator[sqlite3.Connection]:
+def _reading(directory: Path) -> Iterator[Connection]:
     connection = open_reader(directory)
     try:
         yield connection

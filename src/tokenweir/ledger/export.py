@@ -1,7 +1,6 @@
 """The ledger's entries as a file: CSV, JSON lines or Parquet, read and written a batch at a time."""
 
 import csv
-import sqlite3
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ from tokenweir.core.errors import LedgerError
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.money import format_pico
 from tokenweir.core.usage import TOKEN_CLASSES
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.entries import Entry
 from tokenweir.ledger.views import entries, iso_time
 
@@ -81,7 +81,7 @@ def export_row(seq: int, entry: Entry) -> ExportRow:
 
 
 def export(
-    connection: sqlite3.Connection,
+    connection: Connection,
     format: str,
     target: Path,
     *,
@@ -108,7 +108,7 @@ def export(
 
 
 def export_stream(
-    connection: sqlite3.Connection,
+    connection: Connection,
     format: str,
     file: IO[bytes],
     *,
@@ -119,7 +119,7 @@ def export_stream(
     return _WRITERS[format](file, _rows(connection, since_us, until_us), lambda _count: None)
 
 
-def _rows(connection: sqlite3.Connection, since_us: int | None, until_us: int | None) -> Iterator[ExportRow]:
+def _rows(connection: Connection, since_us: int | None, until_us: int | None) -> Iterator[ExportRow]:
     return (export_row(seq, entry) for seq, entry in entries(connection, since_us, until_us))
 
 

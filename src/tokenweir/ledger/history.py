@@ -1,24 +1,23 @@
 """What has been used of a limit, read from the entries: what a limit that is set in the middle of its window begins with."""
 
-import sqlite3
+import json
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 
 from tokenweir.core.money import PICO
-from tokenweir.ledger.rollups import counted
+from tokenweir.ledger.database import Connection
+from tokenweir.ledger.rollups import PAID, PAID_IN, counted, one_where, units_of
 from tokenweir.ledger.terms import Limit
 
 #: An account and all below it.
 Below = Callable[[str], set[str]]
 
-#: What is paid for an entry: the charge where there is one, else the cost.
-_PAID = "iif(charge_price <> '', coalesce(charge_pico, 0), coalesce(cost_pico, 0))"
-_PAID_IN = "iif(charge_price <> '', charge_currency, currency)"
 _TOKENS = "(input + cache_read + cache_write_5m + cache_write_1h + output + reasoning)"
 _COLUMNS = {"account": "account", "key": "key", "run": "run"}
 
 
 def read_history(
-    db: sqlite3.Connection, below: Below, scope: str, limit: Limit, since_us: int, upto: int = 2**62
+    db: Connection, below: Below, scope: str, limit: Limit, since_us: int, upto: int = 2**62
 ) -> int:
     """What calls that were opened from a moment on (a whole millisecond, UTC) have used of a limit, in its unit,
     by the entries up to one.
@@ -27,17 +26,28 @@ def read_history(
     """
     kind, _, id = scope.partition("/")
     names = sorted(below(id)) if kind == "account" else [id]
-    marks = ", ".join("?" * len(names))
-    counts = f"{_COLUMNS[kind]} IN ({marks}) AND (? = '' OR model GLOB ?)"
-    first = (since_us // 1000).to_bytes(6, "big")
+    named = db.database.names.format(":names")
     if limit.unit == "calls":
-        whole = "count(*) FILTER (WHERE kind = 'settled')"
-        part = "0"
+        amount = one_where("kind = 'settled' AND sign = 1")
+    elif limit.unit == "tokens":
+        amount = _TOKENS
     else:
-        amount = _TOKENS if limit.unit == "tokens" else f"iif({_PAID_IN} = ?, {_PAID}, 0)"
-        whole, part = f"sum(sign * ({amount} / {PICO}))", f"sum(sign * ({amount} % {PICO}))"
-    query = f"{counted('call >= ?1 AND seq <= ?2')} SELECT coalesce({whole}, 0), coalesce({part}, 0) FROM counted WHERE {counts}"
-    units = [] if limit.unit in ("tokens", "calls") else [limit.unit, limit.unit]
-    found = db.execute(query, [first, upto, *units, *names, limit.model, limit.model]).fetchone()
-    high, low = int(found[0]), int(found[1])
-    return high if limit.unit == "calls" else high * PICO + low
+        amount = f"CASE WHEN {PAID_IN} = :unit THEN coalesce({PAID}, 0) ELSE 0 END"
+    sums = ", ".join(
+        f"sum({'' if limit.unit == 'calls' else 'sign * '}({part}))" for part in units_of(amount)
+    )
+    query = (
+        f"{counted('call >= :first AND seq <= :upto')} SELECT model, {sums} FROM counted "
+        f"WHERE {_COLUMNS[kind]} IN ({named}) GROUP BY model"
+    )
+    values = {
+        "first": (since_us // 1000).to_bytes(6, "big"),
+        "upto": upto,
+        "names": json.dumps(names),
+        "unit": limit.unit,
+    }
+    return sum(
+        int(units) * PICO + int(pico)
+        for model, units, pico in db.execute(query, values)
+        if not limit.model or fnmatchcase(model, limit.model)
+    )

@@ -1,9 +1,8 @@
 """From the keys of a file of version 2 to changes of terms."""
 
-import sqlite3
-
 import msgspec
 
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.terms import Change, KeyRecord, Limit, RevokeKey, SetKey, SetLimit
 
 _ACTOR = "migration"
@@ -15,7 +14,7 @@ class _Limit(msgspec.Struct):
     window: str
 
 
-def keys_to_changes(db: sqlite3.Connection) -> None:
+def keys_to_changes(db: Connection) -> None:
     """Fill `changes` and `spent`; within the caller's transaction."""
     seq = 0
     for record in db.execute(
@@ -33,7 +32,8 @@ def keys_to_changes(db: sqlite3.Connection) -> None:
             values = (seq, created_us, _ACTOR, 0, msgspec.json.encode(change).decode())
             db.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", values)
     db.execute(
-        "INSERT INTO spent SELECT 'key/' || key, '', unit, window, start_us, amount_high, amount_low FROM spent_v2"
+        "INSERT INTO spent "
+        """SELECT 'key/' || key, '', unit, "window", start_us, amount_high, amount_low FROM spent_v2"""
     )
     db.execute("DROP TABLE spent_v2")
     db.execute("DROP TABLE keys")

@@ -1,6 +1,5 @@
 """Limits and credit replayed: entries and changes of terms, in their order, through the laws that decided them."""
 
-import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ import msgspec
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import TOKEN_CLASSES
 from tokenweir.ledger.budgets import NOTHING, Counted, Spent
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.entries import Kind
 from tokenweir.ledger.history import read_history
 from tokenweir.ledger.laws import LedgerState
@@ -108,7 +108,7 @@ _COUNTING = frozenset({Kind.ATTEMPT, Kind.SETTLED, Kind.LATE, Kind.REPRICED, Kin
 class LimitReplay:
     """What has been counted, as the entries say it; entries of calls that nothing limits cost one look-up."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Connection) -> None:
         self._db = db
         self.state = LedgerState()
         self._changes = list(read_changes(db))

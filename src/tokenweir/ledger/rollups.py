@@ -5,41 +5,52 @@ Of an attempt counts the last entry that says what it used and cost: a correctio
 takes away what the entry in whose place it stands had added, from the very rows that it had been added to.
 """
 
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
 from tokenweir.core.money import PICO
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.entries import Outcome
 
 _ENDS = "kind IN ('settled', 'late', 'repriced')"
+
+
+def one_where(condition: str) -> str:
+    """SQL for 1 where something holds, else 0."""
+    return f"CASE WHEN {condition} THEN 1 ELSE 0 END"
+
+
+def units_of(pico: str) -> tuple[str, str]:
+    """SQL for an amount as it is summed: whole units, and pico beyond them."""
+    return f"coalesce({pico}, 0) / {PICO}", f"coalesce({pico}, 0) % {PICO}"
+
+
 #: What is summed, as expressions over an entry of the kinds that count. Money is whole units and pico beyond them.
 SUMS = {
-    "calls": _ENDS,  # that ended
-    "attempts": "kind <> 'refused' AND upstream <> ''",
-    "refused": "kind = 'refused'",
-    "failed": f"{_ENDS} AND outcome IS NOT 'ok'",
+    "calls": one_where(_ENDS),  # that ended
+    "attempts": one_where("kind <> 'refused' AND upstream <> ''"),
+    "refused": one_where("kind = 'refused'"),
+    "failed": one_where(f"{_ENDS} AND coalesce(outcome, '') <> 'ok'"),
     # Calls without a cost, but for those where nothing was sent.
-    "unpriced_calls": f"{_ENDS} AND cost_pico IS NULL AND outcome IS NOT 'failed'",
-    "counted_calls": f"{_ENDS} AND provenance = 'counted'",
-    "estimated_calls": f"{_ENDS} AND provenance = 'estimated'",
-    "unknown_calls": f"{_ENDS} AND provenance = 'unknown'",
+    "unpriced_calls": one_where(f"{_ENDS} AND cost_pico IS NULL AND coalesce(outcome, '') <> 'failed'"),
+    "counted_calls": one_where(f"{_ENDS} AND provenance = 'counted'"),
+    "estimated_calls": one_where(f"{_ENDS} AND provenance = 'estimated'"),
+    "unknown_calls": one_where(f"{_ENDS} AND provenance = 'unknown'"),
     "input": "input",
     "cache_read": "cache_read",
     "cache_write_5m": "cache_write_5m",
     "cache_write_1h": "cache_write_1h",
     "output": "output",
     "reasoning": "reasoning",
-    "cost_units": f"coalesce(cost_pico, 0) / {PICO}",
-    "cost_pico": f"coalesce(cost_pico, 0) % {PICO}",
-    "charge_units": f"coalesce(charge_pico, 0) / {PICO}",
-    "charge_pico": f"coalesce(charge_pico, 0) % {PICO}",
+    **dict(zip(("cost_units", "cost_pico"), units_of("cost_pico"), strict=True)),
+    **dict(zip(("charge_units", "charge_pico"), units_of("charge_pico"), strict=True)),
     # Calls with a cost that are charged to nobody by a price of their own: what they cost is what is paid.
-    "uncharged_calls": f"{_ENDS} AND charge_price = ''",
-    "ttft_count": f"{_ENDS} AND ttft_us IS NOT NULL",
-    "ttft_us": f"iif({_ENDS}, coalesce(ttft_us, 0), 0)",
-    "duration_us": f"iif({_ENDS}, coalesce(duration_us, 0), 0)",
+    "uncharged_calls": one_where(f"{_ENDS} AND charge_price = ''"),
+    "ttft_count": one_where(f"{_ENDS} AND ttft_us IS NOT NULL"),
+    "ttft_us": f"CASE WHEN {_ENDS} THEN coalesce(ttft_us, 0) ELSE 0 END",
+    "duration_us": f"CASE WHEN {_ENDS} THEN coalesce(duration_us, 0) ELSE 0 END",
 }
 
 #: Where the classes of time to first token begin, in ms; the last one has no end. Each is at most half as long again as
@@ -51,14 +62,10 @@ TTFT_FROM_MS = (
 FAILURES = tuple(outcome for outcome in Outcome if outcome not in (Outcome.OK, Outcome.REFUSED))
 
 
-def _count(condition: str) -> str:
-    return f"CASE WHEN {condition} THEN 1 ELSE 0 END"
-
-
 def _ttft_sums() -> dict[str, str]:
     bounds = [*(ms * 1_000 for ms in TTFT_FROM_MS), 2**62]
     return {
-        f"ttft_from_{first // 1_000}_ms": _count(f"ttft_us >= {first} AND ttft_us < {end} AND {_ENDS}")
+        f"ttft_from_{first // 1_000}_ms": one_where(f"ttft_us >= {first} AND ttft_us < {end} AND {_ENDS}")
         for first, end in pairwise(bounds)
     }
 
@@ -71,7 +78,7 @@ _CHARGE_SAVED = "cache_read * coalesce(charged.cache_saves_pico, 0)"
 TTFT = _ttft_sums()
 #: What only some rollups have beside that.
 DETAILS = {
-    **{f"ended_{outcome}": _count(f"outcome = '{outcome}' AND {_ENDS}") for outcome in FAILURES},
+    **{f"ended_{outcome}": one_where(f"outcome = '{outcome}' AND {_ENDS}") for outcome in FAILURES},
     **TTFT,
     "well_output": f"CASE WHEN {_WELL} THEN output + reasoning ELSE 0 END",
     "well_us": f"CASE WHEN {_WELL} THEN duration_us ELSE 0 END",
@@ -82,6 +89,10 @@ DETAILS = {
     "charge_saved_pico": f"{_CHARGE_SAVED} % {PICO}",
 }
 _EXPRESSIONS = SUMS | DETAILS
+
+#: What is paid for an entry, and in what: the charge where there is one, else the cost.
+PAID = "CASE WHEN charge_price <> '' THEN charge_pico ELSE cost_pico END"
+PAID_IN = "CASE WHEN charge_price <> '' THEN charge_currency ELSE currency END"
 
 #: Sums of money, each in two columns: whole units and pico beyond them.
 MONEY = (("cost_units", "cost_pico"), ("charge_units", "charge_pico"))
@@ -131,11 +142,10 @@ FINEST = tuple(rollup for rollup in ROLLUPS if rollup not in _FINER)
 
 #: The entry that a correction (`c`) takes the place of.
 REPLACED = """
-    SELECT max(earlier.seq) FROM entries AS earlier WHERE earlier.call = c.call AND earlier.seq < c.seq AND iif(
-        c.kind = 'repriced_attempt',
-        earlier.kind IN ('attempt', 'repriced_attempt') AND earlier.attempt = c.attempt,
-        earlier.kind IN ('settled', 'late', 'repriced')
-    )
+    SELECT max(earlier.seq) FROM entries AS earlier WHERE earlier.call = c.call AND earlier.seq < c.seq
+    AND CASE WHEN c.kind = 'repriced_attempt'
+        THEN earlier.kind IN ('attempt', 'repriced_attempt') AND earlier.attempt = c.attempt
+        ELSE earlier.kind IN ('settled', 'late', 'repriced') END
 """
 CORRECTIONS = "kind IN ('late', 'repriced', 'repriced_attempt')"
 
@@ -156,14 +166,19 @@ def counted(where: str) -> str:
 _COUNTED = counted("seq > :after AND seq <= :upto")
 
 
+def whole_sum(expression: str) -> str:
+    """SQL for a sum that divides as the 64-bit integers do that it is of."""
+    return f"CAST(sum({expression}) AS BIGINT)"
+
+
 def _floor_div(value: str, by: int) -> str:
-    """SQL for the floor of a quotient; SQLite's own truncates."""
+    """SQL for the floor of a quotient; its own division truncates."""
     return f"({value} - (({value} % {by}) + {by}) % {by}) / {by}"
 
 
 def _sum_statement() -> str:
     """What entries add, in rows as fine as the finest."""
-    sums = {name: f"sum(sign * ({expression}))" for name, expression in _EXPRESSIONS.items()}
+    sums = {name: whole_sum(f"sign * ({expression})") for name, expression in _EXPRESSIONS.items()}
     for units, pico in _ADDED.money:
         sums[units] += f" + {_floor_div(sums[pico], PICO)}"
         sums[pico] = f"({sums[pico]} % {PICO} + {PICO}) % {PICO}"
@@ -176,15 +191,17 @@ def _sum_statement() -> str:
     )
 
 
+@cache
 def _add_statement(rollup: Rollup, source: Rollup) -> str:
     """Rows of `source`, which is finer, added to a rollup."""
-    sums = {name: f"sum({name})" for name in rollup.sums}
-    added = {name: f"{name} = {name} + excluded.{name}" for name in rollup.sums}
-    for units, pico in rollup.money:  # they carry, so that neither leaves SQLite's 64 bits
-        sums[units] += f" + sum({pico}) / {PICO}"
+    sums = {name: whole_sum(name) for name in rollup.sums}
+    added = {name: f"{name} = {rollup.table}.{name} + excluded.{name}" for name in rollup.sums}
+    for units, pico in rollup.money:  # they carry, so that neither leaves 64 bits
+        both = f"({rollup.table}.{pico} + excluded.{pico})"
+        sums[units] += f" + {sums[pico]} / {PICO}"
         sums[pico] += f" % {PICO}"
-        added[units] += f" + ({pico} + excluded.{pico}) / {PICO}"
-        added[pico] = f"{pico} = ({pico} + excluded.{pico}) % {PICO}"
+        added[units] += f" + {both} / {PICO}"
+        added[pico] = f"{pico} = {both} % {PICO}"
     period = f"hour / {rollup.period_us // source.period_us}"
     return (
         f"INSERT INTO {rollup.table} ({', '.join((rollup.period, *rollup.names, *rollup.sums))})\n"
@@ -195,43 +212,49 @@ def _add_statement(rollup: Rollup, source: Rollup) -> str:
 
 
 #: Entries are read and summed once, into a table of the connection's own; from there few rows go into each rollup.
-_ADDED = HOURLY._replace(table="temp.added", sums=_FULL)
+_ADDED = HOURLY._replace(table="added", sums=_FULL)
 _SUM = _sum_statement()
-_ADD = {rollup: _add_statement(rollup, _ADDED) for rollup in ROLLUPS}
+Place = Callable[[Rollup], Rollup]
 
 
 def ddl(rollup: Rollup) -> str:
-    """The statement that makes a rollup's table."""
+    """The statement that makes a rollup's table, with the names of what differs between databases in braces."""
     return (
-        f"CREATE TABLE {rollup.table} (\n    {rollup.period} INTEGER NOT NULL,\n    "
-        + ",\n    ".join(f"{name} TEXT NOT NULL" for name in rollup.names)
+        f"CREATE TABLE {rollup.table} (\n    {rollup.period} {{integer}} NOT NULL,\n    "
+        + ",\n    ".join(f"{name} {{text}} NOT NULL" for name in rollup.names)
         + ",\n    "
-        + ",\n    ".join(f"{name} INTEGER NOT NULL" for name in rollup.sums)
-        + f",\n    PRIMARY KEY ({', '.join(rollup.keys)})\n) STRICT, WITHOUT ROWID;\n"
+        + ",\n    ".join(f"{name} {{integer}} NOT NULL" for name in rollup.sums)
+        + f",\n    PRIMARY KEY ({', '.join(rollup.keys)})\n) {{keyed}};\n"
     )
 
 
-def prepare(db: sqlite3.Connection) -> None:
+def make_own(db: Connection, rollup: Rollup) -> None:
+    """Make a rollup's table as one of the connection's own."""
+    made = ddl(rollup).format(**db.database.ddl)
+    db.execute(f"DROP TABLE IF EXISTS {rollup.table}")
+    db.execute(made.replace("CREATE TABLE", "CREATE TEMPORARY TABLE", 1))
+
+
+def prepare(db: Connection) -> None:
     """Make the connection's own table that `add_entries` sums in."""
-    db.execute(f"DROP TABLE IF EXISTS {_ADDED.table}")
-    db.execute(ddl(_ADDED))
+    make_own(db, _ADDED)
 
 
-def add_entries(db: sqlite3.Connection, after: int, upto: int, to: Sequence[Rollup] = ROLLUPS) -> None:
+def add_entries(db: Connection, after: int, upto: int, to: Sequence[Rollup] = ROLLUPS) -> None:
     """Add the entries numbered from after + 1 to upto to rollups; within the caller's transaction."""
     db.execute(_SUM, {"after": after, "upto": upto})
     for rollup in to:
-        db.execute(_ADD[rollup])
-    db.execute(f"DELETE FROM {_ADDED.table}")
+        db.execute(_add_statement(rollup, _ADDED))
+    db.execute(db.database.empty.format(_ADDED.table))
 
 
-def coarsen(db: sqlite3.Connection) -> None:
-    """Make every other rollup, which has to be empty, of the finest."""
+def coarsen(db: Connection, place: Place = lambda rollup: rollup) -> None:
+    """Make every other rollup, which has to be empty, of the finest; `place` says in which tables they lie."""
     for rollup, finer in _FINER.items():
-        db.execute(_add_statement(rollup, finer))
+        db.execute(_add_statement(place(rollup), place(finer)))
 
 
-def rebuild(db: sqlite3.Connection, at_once: int = 1_000_000) -> None:
+def rebuild(db: Connection, at_once: int = 1_000_000) -> None:
     """Every rollup anew from the entries; within the caller's transaction."""
     prepare(db)
     for rollup in ROLLUPS:

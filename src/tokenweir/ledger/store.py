@@ -1,6 +1,5 @@
-"""The ledger's file: one connection that writes, and what has to be known at the start."""
+"""The ledger's store: one connection that writes, and what has to be known at the start."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,35 +11,38 @@ from tokenweir.core.errors import LedgerError
 from tokenweir.core.money import PICO
 from tokenweir.ledger import rollups
 from tokenweir.ledger.budgets import Counted, spent_by
+from tokenweir.ledger.database import FAULTS, Connection, database_of
 from tokenweir.ledger.entries import Entry, Kind
 from tokenweir.ledger.history import Below, read_history
 from tokenweir.ledger.laws import LedgerState
-from tokenweir.ledger.schema import DATABASE_NAME, ENTRY_COLUMNS, migrate
+from tokenweir.ledger.schema import ENTRY_COLUMNS, migrate, set_mark
 from tokenweir.ledger.terms import Audited, Change, Limit, Terms
 from tokenweir.ledger.under_way import Open
-
-#: The write-ahead log is folded with force beyond this. Commits wait for readers meanwhile, but no longer than that.
-LOG_BYTES = 64 * 1024 * 1024
-FOLD_WAIT_MS = 100
-BUSY_MS = 5000
-_SYNCHRONOUS = {"fsync": "FULL", "os": "OFF"}
 
 _CHANGE: msgspec.json.Decoder[Change] = msgspec.json.Decoder(Change)
 _JSON_INTS: msgspec.json.Decoder[dict[str, int]] = msgspec.json.Decoder(dict[str, int])
 _SINCE = "SELECT seq, kind, call FROM entries WHERE seq >= ? AND kind IN ('opened', 'settled') ORDER BY seq"
-_SPENT = "SELECT scope, model, unit, window, start_us, amount_high, amount_low FROM spent"
-#: What counts now: of minutes and hours, which are many, the latest alone. The other columns are those of its row.
-_SPENT_NOW = (
-    f"{_SPENT} WHERE window NOT IN ('minute', 'hour') UNION ALL "
-    "SELECT scope, model, unit, window, max(start_us), amount_high, amount_low FROM spent "
-    "WHERE window IN ('minute', 'hour') GROUP BY scope, model, unit, window"
-)
+_SPENT = 'SELECT scope, model, unit, "window", start_us, amount_high, amount_low FROM spent'
+#: What counts now: of minutes and hours, which are many, the latest alone.
+_SPENT_NOW = f"""
+{_SPENT} WHERE "window" NOT IN ('minute', 'hour') UNION ALL
+{_SPENT} JOIN (
+    SELECT scope, model, unit, "window", max(start_us) AS start_us FROM spent
+    WHERE "window" IN ('minute', 'hour') GROUP BY scope, model, unit, "window"
+) AS latest USING (scope, model, unit, "window", start_us)
+"""
 _INSERT_ENTRY = f"INSERT INTO entries VALUES ({', '.join('?' * len(ENTRY_COLUMNS))})"
-_UPSERT_SPENT = (
-    "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, model, unit, window, start_us) DO UPDATE SET "
-    f"amount_high = amount_high + excluded.amount_high + (amount_low + excluded.amount_low) / {PICO}, "
-    f"amount_low = (amount_low + excluded.amount_low) % {PICO}"
-)
+_UPSERT_SPENT = f"""
+INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (scope, model, unit, "window", start_us) DO UPDATE SET
+amount_high = spent.amount_high + excluded.amount_high + (spent.amount_low + excluded.amount_low) / {PICO},
+amount_low = (spent.amount_low + excluded.amount_low) % {PICO}
+"""
+#: The greatest id is looked up in the index of ids: not every database knows the greatest of bytes.
+_LAST = """
+SELECT coalesce((SELECT max(seq) FROM entries), 0), coalesce((SELECT max(seq) FROM changes), 0),
+(SELECT call FROM entries ORDER BY call DESC LIMIT 1)
+"""
 
 
 class Batch:
@@ -74,38 +76,25 @@ class Store:
     """The one writing connection. Not for use by two processes: the writer's lock sees to that."""
 
     def __init__(self, data_dir: Path, durability: str = "fsync") -> None:
-        self.path = data_dir / DATABASE_NAME
+        self._data_dir = data_dir
+        self._database = database_of(data_dir)
         try:
             data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            new = not self.path.exists()
-            self._db = sqlite3.connect(str(self.path), isolation_level=None)
-            if new:
-                self.path.chmod(0o600)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
-            self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-            self._db.execute("PRAGMA temp_store = MEMORY")
-            migrate(self._db, self.path)
+            self._db = self._database.connect(data_dir, durability)
+            migrate(self._db, data_dir)
             rollups.prepare(self._db)
-            self.last_seq, self.last_change, self.last_call = self._db.execute(
-                "SELECT coalesce((SELECT max(seq) FROM entries), 0), coalesce((SELECT max(seq) FROM changes), 0), "
-                "coalesce((SELECT max(call) FROM entries), x'')"
-            ).fetchone()
-        except (sqlite3.Error, OSError) as error:
+            self.last_seq, self.last_change, last_call = self._db.execute(_LAST).fetchone()
+            self.last_call = last_call or b""
+        except (*FAULTS, OSError) as error:
             raise LedgerError(f"the ledger in {data_dir} cannot be opened: {error}") from error
 
     def close(self) -> None:
-        """Fold the write-ahead log into the file and let go of it."""
+        """Let go of it; a file is left with nothing beside it."""
         self._db.close()
 
     def fold(self) -> None:
-        """Fold the write-ahead log into the file where readers have let it grow; it waits a moment for them."""
-        log = self.path.with_name(f"{self.path.name}-wal")
-        if not log.exists() or log.stat().st_size <= LOG_BYTES:
-            return
-        self._db.execute(f"PRAGMA busy_timeout = {FOLD_WAIT_MS}")
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        """Tidy up what readers have let grow, as the database has it; it waits a moment for them."""
+        self._database.fold(self._db, self._data_dir)
 
     def write(self, batch: Batch, open_since_seq: int) -> None:
         """All of `batch` in one durable transaction, or nothing. Raises LedgerError.
@@ -115,7 +104,7 @@ class Store:
         db, seq = self._db, self.last_seq
         rows = list(map(_row, range(seq + 1, seq + 1 + len(batch.entries)), batch.entries))
         try:
-            db.execute("BEGIN IMMEDIATE")
+            db.execute(self._database.begin)
             if batch.prices or batch.changes:
                 self._write_terms(batch)
             db.executemany(_INSERT_ENTRY, rows)
@@ -123,9 +112,9 @@ class Store:
                 rollups.add_entries(db, seq, seq + len(rows))
             db.executemany(_UPSERT_SPENT, _spent_rows(batch.counted))
             if rows:
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('open_since_seq', ?)", (open_since_seq,))
+                set_mark(db, "open_since_seq", open_since_seq)
             db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except FAULTS as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise LedgerError(f"the ledger cannot be written: {error}") from error
@@ -135,7 +124,7 @@ class Store:
     def _write_terms(self, batch: Batch) -> None:
         """Prices and changes, which are few."""
         self._db.executemany(
-            "INSERT OR IGNORE INTO prices VALUES (?, ?, ?)",
+            "INSERT INTO prices VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
             [(id, applied.decode(), cache_saves(read_applied(applied))) for id, applied in batch.prices],
         )
         rows = [
@@ -175,7 +164,7 @@ class Store:
         return load_state(self._db)
 
 
-def load_state(db: sqlite3.Connection) -> tuple[LedgerState, dict[bytes, int]]:
+def load_state(db: Connection) -> tuple[LedgerState, dict[bytes, int]]:
     """The state to decide with, or to show, and the calls that are open with the seq of their opening."""
     state = LedgerState(read_terms(db))
     state.latest_us = latest_us(db)
@@ -201,7 +190,7 @@ def load_state(db: sqlite3.Connection) -> tuple[LedgerState, dict[bytes, int]]:
     return state, opened
 
 
-def latest_us(db: sqlite3.Connection) -> int:
+def latest_us(db: Connection) -> int:
     """The ledger's time: of the latest call that was opened or refused, or change of terms."""
     queries = (
         "SELECT at_us FROM entries WHERE kind IN ('opened', 'refused') ORDER BY seq DESC LIMIT 1",
@@ -223,13 +212,13 @@ def opened_as(e: Entry) -> Open:
     )  # fmt: skip
 
 
-def read_spent(db: sqlite3.Connection, query: str = _SPENT) -> Iterator[Counted]:
+def read_spent(db: Connection, query: str = _SPENT) -> Iterator[Counted]:
     """What has been used of each limit and credit, in each of its windows."""
     for scope, model, unit, window, start_us, high, low in db.execute(query):
         yield Counted(scope, model, unit, window, start_us, high * PICO + low)
 
 
-def read_changes(db: sqlite3.Connection, after: int = 0) -> Iterator[Audited]:
+def read_changes(db: Connection, after: int = 0) -> Iterator[Audited]:
     """Every change of terms after one, oldest first."""
     query = "SELECT seq, at_us, actor, after_seq, change FROM changes WHERE seq > ? ORDER BY seq"
     for seq, at_us, actor, after_seq, change in db.execute(query, (after,)):
@@ -237,7 +226,7 @@ def read_changes(db: sqlite3.Connection, after: int = 0) -> Iterator[Audited]:
         yield Audited(seq=seq, at_us=at_us, actor=actor, after_seq=after_seq, change=told)
 
 
-def read_terms(db: sqlite3.Connection) -> Terms:
+def read_terms(db: Connection) -> Terms:
     """The terms in force in an open file."""
     terms = Terms()
     for audited in read_changes(db):

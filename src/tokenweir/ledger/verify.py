@@ -6,7 +6,6 @@ writer whose write-ahead log is never held for long.
 """
 
 import hashlib
-import sqlite3
 from collections.abc import Callable, Iterator
 from operator import mul
 from pathlib import Path
@@ -19,10 +18,10 @@ from tokenweir.core.errors import LedgerError
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import Provenance
 from tokenweir.ledger import rollups
+from tokenweir.ledger.database import FAULTS, Connection, database_of
 from tokenweir.ledger.entries import ENDS, Kind, Outcome
 from tokenweir.ledger.replay import READ, LimitReplay, Row
 from tokenweir.ledger.rollups import Rollup
-from tokenweir.ledger.schema import DATABASE_NAME
 from tokenweir.ledger.views import iso_time, open_reader
 
 MAX_PROBLEMS = 20  # the first differences; more say nothing new
@@ -88,8 +87,8 @@ class _Spread(msgspec.Struct):
 class _Replay:
     """What has been seen so far, entry by entry."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db  # the ledger is attached; sums of the replay are made in its own, temporary file
+    def __init__(self, db: Connection) -> None:
+        self._db = db  # sums of the replay are made in tables of its own
         self._prices: dict[str, _Rates | SpreadCost | str] = {}  # or what is wrong with it
         self._spreads: dict[str, _Spread] = {}  # by price
         self._limits = LimitReplay(db)
@@ -101,7 +100,7 @@ class _Replay:
         after = self.seq
         for row in self._db.execute(READ, (after, upto)).fetchall():
             yield from self._step(Row._make(row))
-        rollups.add_entries(self._db, after, upto, rollups.FINEST)
+        rollups.add_entries(self._db, after, upto, tuple(map(_replayed, rollups.FINEST)))
         if self.seq < upto:
             yield f"{_entries(self.seq + 1, upto)} missing: the ledger goes on to {upto}"
         self.seq = upto
@@ -184,7 +183,7 @@ class _Replay:
         """Everything derived against what the entries add up to; yields each difference."""
         for call, first, again in self._db.execute(_BEGUN_TWICE):
             yield f"entry {again}: call {uuid_text(call)} begins again; it began with entry {first}"
-        rollups.coarsen(self._db)
+        rollups.coarsen(self._db, _replayed)
         for rollup in rollups.ROLLUPS:
             yield from _compare_rollup(self._db, rollup)
         yield from self._limits.compare(self.open)
@@ -216,21 +215,19 @@ def verify(data_dir: Path, progress: Progress = lambda _done, _total: None) -> V
     `progress` is told how many entries have been replayed, and of how many.
     """
     open_reader(data_dir).close()  # says what is wrong where it cannot be read
-    db = sqlite3.connect("", uri=True, isolation_level=None)
+    db = database_of(data_dir).connect_reader(data_dir)
     try:
-        path = data_dir / DATABASE_NAME
-        db.execute("ATTACH ? AS ledger", (f"{path.absolute().as_uri()}?mode=ro",))
         for rollup in rollups.ROLLUPS:
-            db.execute(rollups.ddl(rollup))
+            rollups.make_own(db, _replayed(rollup))
         rollups.prepare(db)
         return _verify(db, progress)
-    except (sqlite3.Error, msgspec.MsgspecError) as error:
+    except (*FAULTS, msgspec.MsgspecError) as error:
         raise LedgerError(f"the ledger in {data_dir} cannot be read: {error}") from error
     finally:
         db.close()
 
 
-def _verify(db: sqlite3.Connection, progress: Progress) -> Verification:
+def _verify(db: Connection, progress: Progress) -> Verification:
     replay = _Replay(db)
     problems: list[str] = []
     count = 0
@@ -246,7 +243,7 @@ def _verify(db: sqlite3.Connection, progress: Progress) -> Verification:
     while replay.seq < total:
         note(replay.read(min(replay.seq + AT_ONCE, total)))
         progress(replay.seq, total)
-    db.execute("BEGIN")  # what came meanwhile and the sums, as they stand at one moment
+    db.execute(db.database.begin_reading)  # what came meanwhile and the sums, as they stand at one moment
     total = _last_seq(db)
     while replay.seq < total:
         note(replay.read(min(replay.seq + AT_ONCE, total)))
@@ -255,7 +252,7 @@ def _verify(db: sqlite3.Connection, progress: Progress) -> Verification:
     return Verification(not count, replay.entries, replay.calls, len(replay.open), tuple(problems))
 
 
-def _last_seq(db: sqlite3.Connection) -> int:
+def _last_seq(db: Connection) -> int:
     return int(db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0])
 
 
@@ -263,7 +260,7 @@ def _entries(first: int, last: int) -> str:
     return f"entry {first} is" if first == last else f"entries {first} to {last} are"
 
 
-def _read_price(db: sqlite3.Connection, price: str) -> _Rates | SpreadCost | str:
+def _read_price(db: Connection, price: str) -> _Rates | SpreadCost | str:
     row = db.execute("SELECT applied, cache_saves_pico FROM prices WHERE id = ?", (price,)).fetchone()
     if row is None:
         return "which is not there"
@@ -278,19 +275,25 @@ def _read_price(db: sqlite3.Connection, price: str) -> _Rates | SpreadCost | str
     return _Rates(applied.currency, each_class(applied.rates))
 
 
-def _compare_rollup(db: sqlite3.Connection, rollup: Rollup) -> Iterator[str]:
+def _replayed(rollup: Rollup) -> Rollup:
+    """The same as the entries add up to it, in a table of the connection's own."""
+    return rollup._replace(table=f"replayed_{rollup.table}")
+
+
+def _compare_rollup(db: Connection, rollup: Rollup) -> Iterator[str]:
     """Rows of the ledger's table that the replay's has not, then the other way round."""
-    names, sums = (rollup.period, *rollup.names), rollup.sums
+    own, names, sums = _replayed(rollup).table, (rollup.period, *rollup.names), rollup.sums
     same = " AND ".join(f"kept.{name} = replayed.{name}" for name in names)
     kept, replayed = (", ".join(f"{table}.{name}" for name in sums) for table in ("kept", "replayed"))
+    unequal = " OR ".join(f"kept.{name} <> replayed.{name}" for name in sums)
     either = (
         (
-            f"ledger.{rollup.table} AS kept LEFT JOIN main.{rollup.table} AS replayed",
+            f"{rollup.table} AS kept LEFT JOIN {own} AS replayed",
             "kept",
-            f"({kept}) IS NOT ({replayed})",
+            f"replayed.{names[0]} IS NULL OR {unequal}",
         ),
         (
-            f"main.{rollup.table} AS replayed LEFT JOIN ledger.{rollup.table} AS kept",
+            f"{own} AS replayed LEFT JOIN {rollup.table} AS kept",
             "replayed",
             f"kept.{names[0]} IS NULL",
         ),

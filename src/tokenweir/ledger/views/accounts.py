@@ -1,10 +1,10 @@
 """Accounts as a tree, and what each has used this month with all below it."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.terms import Terms
 from tokenweir.ledger.views.usage import UsageRow, total, usage
 from tokenweir.ledger.windows import window_of
@@ -44,7 +44,7 @@ def with_below(tree: Iterable[Branch], rows: Mapping[str, UsageRow]) -> dict[str
     return summed
 
 
-def month_usage(connection: sqlite3.Connection, terms: Terms, at_us: int) -> dict[str, UsageRow]:
+def month_usage(connection: Connection, terms: Terms, at_us: int) -> dict[str, UsageRow]:
     """What each account with all below it has used since its month began, in its time zone (to the whole hour)."""
     everybody = {row.by["account"] for row in usage(connection, ("account",))}
     tree = account_tree(terms, everybody)

@@ -1,6 +1,5 @@
 """Calls as they ended, and one call with the arithmetic of its cost."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -8,6 +7,7 @@ import msgspec
 from tokenweir.catalog.price import AppliedPrice, Rates, SpreadCost, read_applied
 from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.entries import ENDS, Entry, Kind, Outcome
 from tokenweir.ledger.views.reader import COLUMNS, read_entry
 
@@ -81,7 +81,7 @@ class CallDetail(msgspec.Struct, frozen=True):
 
 
 def calls(
-    connection: sqlite3.Connection,
+    connection: Connection,
     *,
     limit: int = 50,
     before_seq: int | None = None,
@@ -97,7 +97,7 @@ def calls(
     named = None if accounts is None else msgspec.json.encode(sorted(accounts)).decode()
     asked: tuple[tuple[str, str | int | None], ...] = (
         ("seq < ?", before_seq),
-        ("account IN (SELECT value FROM json_each(?))", named),
+        (f"account IN ({connection.database.names.format('?')})", named),
         ("key = ?", key or None),
         ("run = ?", run or None),
         ("model = ?", model or None),
@@ -112,13 +112,13 @@ def calls(
     return [_call_row(connection, record) for record in connection.execute(query, values).fetchall()]
 
 
-def calls_after(connection: sqlite3.Connection, seq: int, limit: int = MAX_PAGE) -> list[CallRow]:
+def calls_after(connection: Connection, seq: int, limit: int = MAX_PAGE) -> list[CallRow]:
     """Calls that ended after entry `seq`, oldest first: what `--follow` prints next."""
     query = f"SELECT {COLUMNS} FROM entries WHERE seq > ? AND {_FIRST_END} ORDER BY seq LIMIT ?"
     return [_call_row(connection, record) for record in connection.execute(query, (seq, limit)).fetchall()]
 
 
-def call_detail(connection: sqlite3.Connection, call: bytes) -> CallDetail | None:
+def call_detail(connection: Connection, call: bytes) -> CallDetail | None:
     """One call with its attempts and how each cost was reckoned; None where the ledger has no such call."""
     found = list(_entries_of(connection, call))
     if not found:
@@ -132,7 +132,7 @@ def call_detail(connection: sqlite3.Connection, call: bytes) -> CallDetail | Non
     return CallDetail(row, priced, _corrections(connection, [entry for _, entry in found]))
 
 
-def _corrections(connection: sqlite3.Connection, found: Sequence[Entry]) -> dict[str, str]:
+def _corrections(connection: Connection, found: Sequence[Entry]) -> dict[str, str]:
     """The notes that corrected entries name."""
     named = {entry.reason for entry in found if entry.kind in (Kind.REPRICED, Kind.REPRICED_ATTEMPT)}
     if not named:
@@ -162,12 +162,12 @@ def products(usage: Usage, rates: Rates) -> tuple[Product, ...]:
     return tuple(lines)
 
 
-def _entries_of(connection: sqlite3.Connection, call: bytes) -> Iterator[tuple[int, Entry]]:
+def _entries_of(connection: Connection, call: bytes) -> Iterator[tuple[int, Entry]]:
     for record in connection.execute(f"SELECT {COLUMNS} FROM entries WHERE call = ? ORDER BY seq", (call,)):
         yield read_entry(record)
 
 
-def _price(connection: sqlite3.Connection, price: str) -> AppliedPrice | SpreadCost | None:
+def _price(connection: Connection, price: str) -> AppliedPrice | SpreadCost | None:
     row = connection.execute("SELECT applied FROM prices WHERE id = ?", (price,)).fetchone()
     return read_applied(row[0]) if row else None
 
@@ -190,7 +190,7 @@ def _products(usage: Usage, price: AppliedPrice | SpreadCost | None, pico: int |
     return products(usage, price.rates) if isinstance(price, AppliedPrice) and pico is not None else ()
 
 
-def _call_row(connection: sqlite3.Connection, record: Sequence[object]) -> CallRow:
+def _call_row(connection: Connection, record: Sequence[object]) -> CallRow:
     seq, end = read_entry(record)
     return _summed(seq, [entry for _, entry in _entries_of(connection, end.call)])
 

@@ -1,10 +1,9 @@
 """What accounts have: credit, what their plan includes this month, and what they owe."""
 
-import sqlite3
-
 import msgspec
 
 from tokenweir.ledger.budgets import ALLOWANCE, OVERAGE, OWED, Purse
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.laws import LedgerState
 from tokenweir.ledger.terms import Credit, Plan
 from tokenweir.ledger.views.state import state_now
@@ -53,7 +52,7 @@ class PurseNow(msgspec.Struct, frozen=True, kw_only=True):
         return self.balance_pico - self.reserved_pico
 
 
-def purses_now(connection: sqlite3.Connection, now_us: int, account: str = "") -> list[PurseNow]:
+def purses_now(connection: Connection, now_us: int, account: str = "") -> list[PurseNow]:
     """Every account with credit or a plan, or the one named, sorted. Raises LedgerError."""
     return purses_of(*state_now(connection, now_us), account)
 

@@ -1,7 +1,6 @@
 """What credit and allowances paid of an invoice: the entries of their purses replayed, in order, through the laws."""
 
 import json
-import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import msgspec
 from tokenweir.core.usage import TOKEN_CLASSES
 from tokenweir.ledger import terms as t
 from tokenweir.ledger.budgets import NOTHING, Counted, Purse, Spent
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.laws import LedgerState
 from tokenweir.ledger.rollups import CORRECTIONS, REPLACED
 from tokenweir.ledger.terms import Audited, Limit
@@ -19,16 +19,17 @@ from tokenweir.ledger.views.invoiced import Scope
 AT_ONCE = 20_000
 
 _TOKENS = " + ".join(TOKEN_CLASSES)
-_SPENT = (
-    f"{{e}}.{_TOKENS.replace(' + ', ' + {e}.')}, coalesce(iif({{e}}.charge_price <> '', {{e}}.charge_pico, {{e}}.cost_pico), 0), "
-    "iif({e}.charge_price <> '', {e}.charge_currency, {e}.currency), {e}.covered_tokens"
-)
+_SPENT = f"""
+{{e}}.{_TOKENS.replace(" + ", " + {e}.")},
+coalesce(CASE WHEN {{e}}.charge_price <> '' THEN {{e}}.charge_pico ELSE {{e}}.cost_pico END, 0),
+CASE WHEN {{e}}.charge_price <> '' THEN {{e}}.charge_currency ELSE {{e}}.currency END, {{e}}.covered_tokens
+"""
 _ENTRIES = f"""
 SELECT c.seq, c.account, c.at_us, coalesce(opened.at_us, past.at_us, c.at_us), past.seq, {_SPENT.format(e="c")}, {_SPENT.format(e="past")}
 FROM entries AS c
 LEFT JOIN entries AS opened ON opened.call = c.call AND opened.kind = 'opened'
 LEFT JOIN entries AS past ON c.{CORRECTIONS} AND past.seq = ({REPLACED})
-WHERE c.seq > :after AND c.seq <= :upto AND c.account IN (SELECT value FROM json_each(:accounts))
+WHERE c.seq > :after AND c.seq <= :upto AND c.account IN ({{names}})
 AND c.kind IN ('attempt', 'settled', 'late', 'repriced', 'repriced_attempt') ORDER BY c.seq
 """
 
@@ -76,9 +77,7 @@ def _no_history(_scope: str, _limit: Limit, _since_us: int) -> int:
     raise AssertionError("without limits nobody asks")
 
 
-def drawn(
-    connection: sqlite3.Connection, changes: Sequence[Audited], scope: Scope, at_once: int = AT_ONCE
-) -> Draws:
+def drawn(connection: Connection, changes: Sequence[Audited], scope: Scope, at_once: int = AT_ONCE) -> Draws:
     """What purses paid of the entries of an invoice. A correction draws the difference to what it stands for.
 
     What was drawn before decides what is left to draw, so all calls on these purses are replayed from the first on.
@@ -116,13 +115,14 @@ def _note(draws: Draws, before: Spent, after: Spent, rows: list[Counted]) -> Non
 
 
 def _entries(
-    connection: sqlite3.Connection, accounts: set[str], upto_seq: int, at_once: int
+    connection: Connection, accounts: set[str], upto_seq: int, at_once: int
 ) -> Iterator[tuple[int, str, int, int, Spent, Spent]]:
     """Number, account, time, when the call was opened, what it had been counted at before, what it is counted at now."""
     named = json.dumps(sorted(accounts))
+    query = _ENTRIES.format(names=connection.database.names.format(":accounts"))
     for after in range(0, upto_seq, at_once):
         bounds = {"after": after, "upto": min(after + at_once, upto_seq), "accounts": named}
-        for seq, account, at_us, opened_us, past, *spent in connection.execute(_ENTRIES, bounds).fetchall():
+        for seq, account, at_us, opened_us, past, *spent in connection.execute(query, bounds).fetchall():
             before = NOTHING if past is None else Spent(*spent[4:])
             yield seq, account, at_us, opened_us, before, Spent(*spent[:4])
 

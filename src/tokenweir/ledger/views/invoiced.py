@@ -6,7 +6,6 @@ hold both. So the sum of an account's invoices is at any time what stands of the
 """
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -14,8 +13,9 @@ import msgspec
 
 from tokenweir.core.money import PICO
 from tokenweir.core.usage import TOKEN_CLASSES
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.entries import ENDS, Entry
-from tokenweir.ledger.rollups import CORRECTIONS, REPLACED
+from tokenweir.ledger.rollups import CORRECTIONS, PAID, PAID_IN, REPLACED, one_where, units_of
 from tokenweir.ledger.schema import ENTRY_COLUMNS
 from tokenweir.ledger.views.reader import read_entry
 
@@ -69,31 +69,30 @@ class Billed(msgspec.Struct, frozen=True):
     pico: int
 
 
-_PAID = "iif(charge_price <> '', charge_pico, cost_pico)"
 _TOTAL = " + ".join(TOKEN_CLASSES)
 _NAME = {
     "account": "account",
     "model": "model",
     "corrects": "corrects",
-    "price": "iif(charge_price <> '', charge_price, price)",
-    "currency": "iif(charge_price <> '', charge_currency, currency)",
+    "price": "CASE WHEN charge_price <> '' THEN charge_price ELSE price END",
+    "currency": PAID_IN,
     "state": (
-        f"CASE WHEN {_PAID} IS NOT NULL THEN 'priced' WHEN provenance = 'unknown' THEN 'unknown' "
+        f"CASE WHEN {PAID} IS NOT NULL THEN 'priced' WHEN provenance = 'unknown' THEN 'unknown' "
         "ELSE 'unpriced' END"
     ),
 }
 #: Attempts that used nothing and cost nothing are on no line.
-_SOMETHING = f"({_TOTAL} > 0 OR provenance = 'unknown' OR coalesce({_PAID}, 0) <> 0)"
+_SOMETHING = f"({_TOTAL} > 0 OR provenance = 'unknown' OR coalesce({PAID}, 0) <> 0)"
 _KINDS = "kind IN ('attempt', 'settled', 'late', 'repriced', 'repriced_attempt')"
 _ENDS = ", ".join(f"'{kind}'" for kind in ENDS)
 
 
-def _counted(group: Covered, scope: Scope) -> str:
+def _counted(group: Covered, scope: Scope, names: str) -> str:
     """A table expression `counted`: entries that a group adds to the invoice, with -1 those that corrections take away."""
 
     def held(entry: str) -> str:
         parts = [f"{entry}.seq <= {seq:d} AND {entry}.at_us < {at_us:d}" for seq, at_us in group.held]
-        return f"({' OR '.join(parts) or '0'})"
+        return f"({' OR '.join(parts) or '1 = 0'})"
 
     def inside(entry: str) -> str:
         now = f"{entry}.seq <= {scope.upto_seq:d} AND {entry}.at_us < {scope.until_us:d}"
@@ -104,18 +103,19 @@ def _counted(group: Covered, scope: Scope) -> str:
 
     def corrects(entry: str) -> str:
         return f"""({entry}.{CORRECTIONS} AND EXISTS (
-            SELECT 1 FROM entries AS old WHERE old.call = {entry}.call AND old.seq < {entry}.seq AND {held("old")} AND iif(
-                {entry}.kind = 'repriced_attempt',
-                old.kind IN ('attempt', 'repriced_attempt') AND old.attempt = {entry}.attempt,
-                old.kind IN ({_ENDS}))))"""
+            SELECT 1 FROM entries AS old WHERE old.call = {entry}.call AND old.seq < {entry}.seq AND {held("old")}
+            AND CASE WHEN {entry}.kind = 'repriced_attempt'
+                THEN old.kind IN ('attempt', 'repriced_attempt') AND old.attempt = {entry}.attempt
+                ELSE old.kind IN ({_ENDS}) END))"""
 
-    of_part = "seq > :after AND seq <= :upto AND account IN (SELECT value FROM json_each(:accounts))"
+    past_corrects = one_where(f"NOT {fresh('past')} OR {corrects('past')}")
+    of_part = f"seq > :after AND seq <= :upto AND account IN ({names})"
     return f"""
     WITH counted AS (
-        SELECT 1 AS sign, {corrects("e")} AS corrects, e.* FROM entries AS e
+        SELECT 1 AS sign, {one_where(corrects("e"))} AS corrects, e.* FROM entries AS e
         WHERE {of_part} AND {_KINDS} AND {fresh("e")}
         UNION ALL
-        SELECT -1, iif({fresh("past")}, {corrects("past")}, 1), past.*
+        SELECT -1, {past_corrects}, past.*
         FROM (SELECT * FROM entries WHERE {of_part} AND {CORRECTIONS}) AS c
         JOIN entries AS past ON past.seq = ({REPLACED})
         WHERE {inside("c")} AND {inside("past")} AND ({fresh("c")} OR {fresh("past")})
@@ -123,15 +123,16 @@ def _counted(group: Covered, scope: Scope) -> str:
     """
 
 
-def billed(connection: sqlite3.Connection, scope: Scope, at_once: int = AT_ONCE) -> list[Billed]:
+def billed(connection: Connection, scope: Scope, at_once: int = AT_ONCE) -> list[Billed]:
     """The sums that an invoice is made of. Memory grows with accounts, models and prices, not with entries."""
     sums: dict[Name, list[int]] = {}
-    figures = ["1", *TOKEN_CLASSES, f"coalesce({_PAID}, 0) / {PICO}", f"coalesce({_PAID}, 0) % {PICO}"]
+    figures = ["1", *TOKEN_CLASSES, *units_of(PAID)]
+    named = connection.database.names.format(":accounts")
     names, added = ", ".join(_NAME.values()), ", ".join(f"sum(sign * ({figure}))" for figure in figures)
     count = len(_NAME)
     group_by = ", ".join(map(str, range(1, count + 1)))
     for group in scope.covered:
-        query = f"{_counted(group, scope)} SELECT {names}, {added} FROM counted WHERE {_SOMETHING} GROUP BY {group_by}"
+        query = f"{_counted(group, scope, named)} SELECT {names}, {added} FROM counted WHERE {_SOMETHING} GROUP BY {group_by}"
         for bounds in _parts(group, scope, at_once):
             for row in connection.execute(query, bounds).fetchall():
                 account, model, corrects, *rest = row[:count]
@@ -146,14 +147,14 @@ def billed(connection: sqlite3.Connection, scope: Scope, at_once: int = AT_ONCE)
 
 
 def billed_entries(
-    connection: sqlite3.Connection, scope: Scope, name: Name, at_once: int = AT_ONCE
+    connection: Connection, scope: Scope, name: Name, at_once: int = AT_ONCE
 ) -> Iterator[tuple[int, int, Entry]]:
     """The entries behind one sum, in the ledger's order: 1 or -1 (taken away by a correction), number, entry."""
     conditions = " AND ".join(f"{expression} = :{field}" for field, expression in _NAME.items())
-    columns = ", ".join(ENTRY_COLUMNS)
+    columns, named = ", ".join(ENTRY_COLUMNS), connection.database.names.format(":accounts")
     group = next(group for group in scope.covered if name.account in group.accounts)
     query = (
-        f"{_counted(Covered((name.account,), group.held), scope)} SELECT sign, {columns} FROM counted "
+        f"{_counted(Covered((name.account,), group.held), scope, named)} SELECT sign, {columns} FROM counted "
         f"WHERE {_SOMETHING} AND {conditions} ORDER BY seq, sign"
     )
     wanted = {**name._asdict(), "corrects": int(name.corrects)}

@@ -1,10 +1,10 @@
 """Every limit, with what is used of it in the window of this moment."""
 
-import sqlite3
 from collections.abc import Iterator
 
 import msgspec
 
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.laws import LedgerState
 from tokenweir.ledger.limit_text import format_limit
 from tokenweir.ledger.terms import Limit
@@ -33,7 +33,7 @@ class LimitNow(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, self.limit.amount - self.spent - self.reserved)
 
 
-def limits_now(connection: sqlite3.Connection, now_us: int, scope: str = "") -> list[LimitNow]:
+def limits_now(connection: Connection, now_us: int, scope: str = "") -> list[LimitNow]:
     """Every limit, or those of one scope, sorted. Raises LedgerError."""
     return list(limits_of(*state_now(connection, now_us), scope))
 

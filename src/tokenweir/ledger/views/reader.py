@@ -1,6 +1,5 @@
-"""Reading the ledger's file beside its writer: the connection, and entries as they are stored."""
+"""Reading the ledger beside its writer: the connection, and entries as they are stored."""
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,42 +8,38 @@ import msgspec
 
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.usage import TOKEN_CLASSES
+from tokenweir.ledger.database import FAULTS, Connection, database_of
 from tokenweir.ledger.entries import Entry
-from tokenweir.ledger.schema import DATABASE_NAME, ENTRY_COLUMNS, check_version
+from tokenweir.ledger.schema import ENTRY_COLUMNS, check_version
 
 COLUMNS = ", ".join(ENTRY_COLUMNS)
 #: Entries that are read in one read transaction.
 AT_ONCE = 10_000
 
 
-def open_reader(data_dir: Path) -> sqlite3.Connection:
+def open_reader(data_dir: Path) -> Connection:
     """A read-only connection that works beside the writer. Raises LedgerError."""
-    path = data_dir / DATABASE_NAME
-    if not path.is_file():
-        raise LedgerError(
-            f"there is no ledger in {data_dir} yet; `weir up` makes one, --data names another place"
-        )
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    database = database_of(data_dir)
+    connection = database.connect_reader(data_dir)
     try:
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("PRAGMA mmap_size = 268435456")
+        connection.execute(database.read_only)
         check_version(connection)
-    except sqlite3.Error as error:
+    except FAULTS as error:
         connection.close()
-        raise LedgerError(f"the ledger {path} cannot be read: {error}") from None
+        raise LedgerError(f"the ledger in {data_dir} cannot be read: {error}") from None
     except LedgerError:
         connection.close()
         raise
     return connection
 
 
-def last_seq(connection: sqlite3.Connection) -> int:
+def last_seq(connection: Connection) -> int:
     """The number of the newest entry; 0 for none."""
     return int(connection.execute("SELECT COALESCE(MAX(seq), 0) FROM entries").fetchone()[0])
 
 
 def entries(
-    connection: sqlite3.Connection, since_us: int | None = None, until_us: int | None = None
+    connection: Connection, since_us: int | None = None, until_us: int | None = None
 ) -> Iterator[tuple[int, Entry]]:
     """Every entry in the ledger's order, up to the newest there is now.
 

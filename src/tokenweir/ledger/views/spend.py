@@ -1,6 +1,5 @@
 """What calls to one upstream used and cost, by spans of time that the caller names: our side of a provider's bill."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -9,7 +8,8 @@ import msgspec
 from tokenweir.catalog.price import AppliedPrice, SpreadCost, read_applied
 from tokenweir.core.money import PICO
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
-from tokenweir.ledger.rollups import counted
+from tokenweir.ledger.database import Connection
+from tokenweir.ledger.rollups import counted, one_where, units_of
 from tokenweir.ledger.views.calls import products
 from tokenweir.ledger.views.reader import last_seq
 
@@ -61,14 +61,14 @@ class _Sums(msgspec.Struct):
 _Key = tuple[Span, str, str, str, str, bool]
 
 
-def upstreams(connection: sqlite3.Connection) -> tuple[str, ...]:
+def upstreams(connection: Connection) -> tuple[str, ...]:
     """Those that the ledger has calls of."""
     found = connection.execute("SELECT DISTINCT upstream FROM daily WHERE upstream <> '' ORDER BY upstream")
     return tuple(str(row[0]) for row in found)
 
 
 def spend(
-    connection: sqlite3.Connection,
+    connection: Connection,
     upstream: str,
     span_of: Callable[[int], Span | None],
     since_us: int,
@@ -105,7 +105,7 @@ def _statement() -> str:
     sums = ", ".join(f"sum(sign * ({value})) AS {name}" for name, value in figures.items())
     return f"""
 {counted("seq > :after AND seq <= :upto")}
-SELECT at_us / {SLOT_US} AS slot, deployment, served_model, price, currency, cost_pico IS NULL AS unpriced, {sums}
+SELECT at_us / {SLOT_US} AS slot, deployment, served_model, price, currency, {one_where("cost_pico IS NULL")} AS unpriced, {sums}
 FROM counted
 WHERE upstream = :upstream AND kind <> 'refused' AND at_us >= :since AND at_us < :until
 GROUP BY slot, deployment, served_model, price, currency, unpriced"""
@@ -114,10 +114,9 @@ GROUP BY slot, deployment, served_model, price, currency, unpriced"""
 #: Money that is summed is kept in whole units and pico beyond them, as the sums of the ledger are.
 _FIGURES = {
     "entries": "1",
-    "unknown": "provenance = 'unknown'",
-    "estimated": "provenance = 'estimated'",
-    "units": f"coalesce(cost_pico, 0) / {PICO}",
-    "pico": f"coalesce(cost_pico, 0) % {PICO}",
+    "unknown": one_where("provenance = 'unknown'"),
+    "estimated": one_where("provenance = 'estimated'"),
+    **dict(zip(("units", "pico"), units_of("cost_pico"), strict=True)),
 }
 _QUERY = _statement()
 
@@ -125,7 +124,7 @@ _Slot = tuple[int, str, str, str, str, int, int, int, int, int, int, list[int]]
 
 
 def _slots(
-    connection: sqlite3.Connection, upstream: str, since_us: int, until_us: int, at_once: int
+    connection: Connection, upstream: str, since_us: int, until_us: int, at_once: int
 ) -> Iterator[_Slot]:
     """Sums by slot, a part of the ledger at a time: a reader that held one view of a long one would keep its log."""
     last = last_seq(connection)
@@ -136,7 +135,7 @@ def _slots(
             yield (*record[:11], list(record[11:]))
 
 
-def _prices(connection: sqlite3.Connection, ids: set[str]) -> dict[str, AppliedPrice | SpreadCost]:
+def _prices(connection: Connection, ids: set[str]) -> dict[str, AppliedPrice | SpreadCost]:
     found = {}
     for id in ids:
         row = connection.execute("SELECT applied FROM prices WHERE id = ?", (id,)).fetchone()

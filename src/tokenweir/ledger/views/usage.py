@@ -1,12 +1,12 @@
 """Usage by group, over sums that are kept per UTC hour and day."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from tokenweir.core.money import PICO
 from tokenweir.core.usage import TOKEN_CLASSES
+from tokenweir.ledger.database import Connection, Cursor
 from tokenweir.ledger.rollups import DAILY, DAILY_RUNS, HOURLY, HOURLY_MODELS, MONEY, SUMS, Rollup
 from tokenweir.ledger.views.reader import iso_time
 
@@ -65,7 +65,7 @@ def whole_hours(since_us: int | None, until_us: int | None) -> tuple[int | None,
 
 
 def usage(
-    connection: sqlite3.Connection,
+    connection: Connection,
     by: Sequence[str],
     since_us: int | None = None,
     until_us: int | None = None,
@@ -112,15 +112,15 @@ def _spans(
 
 
 def _summed(
-    connection: sqlite3.Connection, rollup: Rollup, by: Sequence[str], first: int | None, end: int | None
-) -> sqlite3.Cursor:
+    connection: Connection, rollup: Rollup, by: Sequence[str], first: int | None, end: int | None
+) -> Cursor:
     """Rows of the groups named, the currencies of cost and charge, and every sum."""
     expressions = _expressions(rollup)
     grouped = ", ".join([*(expressions[name] for name in by), "currency", "charge_currency"])
     sums = ", ".join(f"sum({name})" for name in (*_COUNTS, *_MONEY))
     bounds = ((f"{rollup.period} >= ?", first), (f"{rollup.period} < ?", end))
     conditions = [(text, value) for text, value in bounds if value is not None]
-    where = " AND ".join(text for text, _ in conditions) or "1"
+    where = " AND ".join(text for text, _ in conditions) or "1 = 1"
     query = f"SELECT {grouped}, {sums} FROM {rollup.table} WHERE {where} GROUP BY {grouped}"
     return connection.execute(query, [value for _, value in conditions])
 
