@@ -46,6 +46,7 @@ PURE_FILES = {
         "laws",
         "limit_text",
         "messages",
+        "run_steps",
         "terms",
         "views/audit",
         "views/conversion",

@@ -60,6 +60,84 @@ def mend(task: str) -> None:
             talk.append({"role": "tool", "tool_call_id": call["id"], "content": done.stdout + done.stderr})
 
 
+def family(task: str) -> None:
+    """Asks for a title, lets another agent work while a tool call waits, has its talk summed up, and goes on with the summary."""
+    tools = [{"type": "function", "function": SHELL}]
+    post({"messages": [{"role": "user", "content": f"Generate a title for this conversation: {task}"}]})
+    talk: list[dict] = [{"role": "system", "content": "You are an agent."}, {"role": "user", "content": task}]
+    message = post({"messages": talk, "tools": tools})["choices"][0]["message"]
+    part = [{"role": "user", "content": "look at the tests alone"}]
+    post({"messages": part, "tools": tools})
+    done = {
+        "role": "tool",
+        "tool_call_id": message["tool_calls"][0]["id"],
+        "content": "the other one has looked",
+    }
+    talk += [message, done]
+    message = post({"messages": talk, "tools": tools})["choices"][0]["message"]
+    talk += [message, {**done, "tool_call_id": message["tool_calls"][0]["id"], "content": "OK"}]
+    summing = {"role": "user", "content": "Summarize the conversation above, so that you can go on."}
+    post({"messages": [*talk, summing]})
+    post({"messages": [{"role": "user", "content": "So far: all was mended."}], "tools": tools})
+
+
+def messages(task: str) -> None:
+    """`solve` with Anthropic's SDK, streamed; it says of a command whether it failed."""
+    from anthropic import Anthropic
+
+    client, talk = Anthropic(), [{"role": "user", "content": task}]
+    tools = [{"name": "bash", "input_schema": SHELL["parameters"]}]
+    while True:
+        with client.messages.stream(
+            model=os.environ["WEIR_MODEL"], max_tokens=200, messages=talk, tools=tools
+        ) as stream:
+            said = stream.get_final_message()
+        calls = [block for block in said.content if block.type == "tool_use"]
+        if not calls:
+            return
+        results = []
+        for call in calls:
+            done = subprocess.run(
+                call.input["command"], shell=True, capture_output=True, text=True, check=False
+            )
+            failed, out = done.returncode != 0, done.stdout + done.stderr
+            results.append(
+                {"type": "tool_result", "tool_use_id": call.id, "content": out, "is_error": failed}
+            )
+        blocks = [block.model_dump(exclude_none=True) for block in said.content]
+        talk += [{"role": "assistant", "content": blocks}, {"role": "user", "content": results}]
+
+
+def responses(task: str) -> None:
+    """`solve` by Responses, streamed."""
+    from openai import OpenAI
+
+    client, talk = OpenAI(), [{"role": "user", "content": task}]
+    tools = [{"type": "function", "strict": False, **SHELL}]
+    while True:
+        with client.responses.stream(
+            model=os.environ["WEIR_MODEL"], max_output_tokens=200, input=talk, tools=tools, store=False
+        ) as stream:
+            said = stream.get_final_response()
+        calls = [item for item in said.output if item.type == "function_call"]
+        if not calls:
+            return
+        for call in calls:
+            command = json.loads(call.arguments)["command"]
+            done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+            talk.append(
+                {
+                    "type": "function_call",
+                    "call_id": call.call_id,
+                    "name": call.name,
+                    "arguments": call.arguments,
+                }
+            )
+            talk.append(
+                {"type": "function_call_output", "call_id": call.call_id, "output": done.stdout + done.stderr}
+            )
+
+
 def ask(words: str, stream: bool = False) -> bool:
     """One call, whatever comes of it: whether it was answered."""
     return "choices" in post(

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from tokenweir.core.money import format_pico, parse_amount
 from tokenweir.core.usage import Usage
+from tokenweir.ledger.terms import COUNTED_UNITS
 
 #: Without control characters; the pattern is one of both Python and ECMAScript.
 _PLAIN = r"^(?![\s\S]*[\x00-\x1f\x7f-\x9f])"
@@ -108,12 +109,12 @@ def micros_or_none(at: datetime | None) -> int | None:
 
 def amount_text(unit: str, amount: int) -> str:
     """An amount in its unit: money is pico, tokens and calls are whole."""
-    return str(amount) if unit in ("tokens", "calls") else format_pico(amount)
+    return str(amount) if unit in COUNTED_UNITS else format_pico(amount)
 
 
 def amount_of(unit: str, text: str) -> int:
     """The other way round. Raises ValueError."""
-    if unit not in ("tokens", "calls"):
+    if unit not in COUNTED_UNITS:
         return parse_amount(text)
     if "." in text:
         raise ValueError(f"{unit} are whole, and {text!r} is not")

@@ -70,7 +70,7 @@ def set_up(plan: RunPlan, door: Door, machine: Machine, run: str, place: Path) -
     )  # fmt: skip
     return Stage(
         start=start, place=place, space=space, home=home, secret=secret, launch=launched,
-        key=msgspec.structs.replace(key, run=run, expires_us=until_us),
+        key=msgspec.structs.replace(key, run=run, expires_us=until_us, launched=True),
     )  # fmt: skip
 
 

@@ -10,9 +10,8 @@ from tokenweir.cli.bars import bar
 from tokenweir.cli.terms_words import change, find_scope, terms_to_change
 from tokenweir.core.clock import Clock
 from tokenweir.core.money import format_pico
-from tokenweir.ledger.budgets import COUNTED_UNITS
 from tokenweir.ledger.limit_text import format_limit, parse_limit
-from tokenweir.ledger.terms import Limit, RemoveLimit, SetLimit, Terms
+from tokenweir.ledger.terms import COUNTED_UNITS, Limit, RemoveLimit, SetLimit, Terms
 from tokenweir.ledger.views import iso_time, open_reader
 from tokenweir.ledger.views.limits import LimitNow, limits_of
 from tokenweir.ledger.views.state import state_now

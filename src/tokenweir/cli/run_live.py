@@ -17,7 +17,7 @@ from tokenweir.cli.durations import format_duration
 from tokenweir.cli.run_lines import call_words, summary
 from tokenweir.core.money import format_pico
 from tokenweir.ledger.limit_text import format_limit, parse_limit
-from tokenweir.ledger.terms import Limit
+from tokenweir.ledger.terms import COUNTED_UNITS, Limit
 from tokenweir.ledger.views import CallRow
 
 #: Calls that are shown.
@@ -35,7 +35,7 @@ def spent_of(limit: Limit, spent: Spent) -> int:
 def shown(limit: Limit, spent: Spent) -> str:
     """Such as `0.0073 of 5 CNY`."""
     used = spent_of(limit, spent)
-    number = f"{used:,}" if limit.unit in ("tokens", "calls") else format_pico(used)
+    number = f"{used:,}" if limit.unit in COUNTED_UNITS else format_pico(used)
     return f"{number} of {format_limit(limit)}"
 
 

@@ -1,8 +1,8 @@
 """What a client is told whom a limit stops."""
 
 from tokenweir.core.money import format_pico
-from tokenweir.ledger.budgets import COUNTED_UNITS
 from tokenweir.ledger.messages import LimitState, OpenResult
+from tokenweir.ledger.terms import COUNTED_UNITS
 from tokenweir.ledger.windows import SHORT
 from tokenweir.protocol import problems
 from tokenweir.protocol.problems import Problem

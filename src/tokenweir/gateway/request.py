@@ -3,6 +3,7 @@
 from tokenweir.gateway.config import Limits
 from tokenweir.ledger.terms import KeyRecord
 from tokenweir.protocol import problems
+from tokenweir.protocol.asking import HEADERS as OF_AGENTS
 from tokenweir.protocol.http import FORWARDED_TO_UPSTREAM, connection_names
 from tokenweir.protocol.problems import Problem
 
@@ -38,7 +39,7 @@ PASSED_ON = frozenset(
     }
 )
 #: All that is kept of a head; the rest is read and dropped.
-KEPT = _ONCE | FORWARDED_TO_UPSTREAM | ANTHROPIC | PASSED_ON | {b"connection"}
+KEPT = _ONCE | FORWARDED_TO_UPSTREAM | ANTHROPIC | PASSED_ON | OF_AGENTS | {b"connection"}
 #: Values of Connection that name no header; any other is looked into.
 _ONLY_THIS_HOP = frozenset({b"", b"close", b"keep-alive", b"Keep-Alive"})
 _VERSIONS = ("1.1", "1.0")

@@ -26,10 +26,13 @@ from tokenweir.gateway.plan import Plan
 from tokenweir.gateway.request import Request
 from tokenweir.gateway.response_keeper import ResponseKeeper
 from tokenweir.gateway.response_store import SqliteResponseStore
+from tokenweir.gateway.run_call import RunCall
+from tokenweir.gateway.runs import Runs
 from tokenweir.gateway.token_count import TokenCount
 from tokenweir.gateway.upstream import Upstream
 from tokenweir.ledger.frames import FrameReader
 from tokenweir.ledger.link import SocketLedgerLink
+from tokenweir.ledger.terms import KeyRecord
 from tokenweir.protocol import problems
 from tokenweir.protocol.problems import Problem
 from tokenweir.protocol.wires import BY_PATH, COUNT_TOKENS_PATH
@@ -63,6 +66,7 @@ class Worker:
         self.calls: dict[bytes, Call] = {}
         self.cooling: dict[str, int] = {}  # deployment -> steady µs until which it is tried last
         self.counters = Counters()
+        self.runs = Runs(clock.steady_us, self._is_live)
         self.draining = False
         self.hurried = asyncio.Event()  # what runs need not be waited for any longer
         self.date_line = b""
@@ -96,6 +100,9 @@ class Worker:
         self.plan, self.limits = Plan(config), config.limits
         for gone in set(self._upstreams) - set(self.plan.settings_of.values()):
             self._upstreams.pop(gone).retire()
+
+    def _is_live(self, key: KeyRecord) -> bool:
+        return self.link.terms.key_by_hash(key.hash, self.clock.now_us()) is not None
 
     def cors_lines(self, origin: bytes) -> bytes:
         """Header lines that let a page of an allowed origin read the answer."""
@@ -153,7 +160,7 @@ class Worker:
             )
             return None
         if request.path in BY_PATH and request.key is not None:
-            call = Call(self, client, request, request.key)
+            call = (RunCall if request.key.run else Call)(self, client, request, request.key)
             call.begin()
             return call
         if request.path == COUNT_TOKENS_PATH:
@@ -181,10 +188,12 @@ class Worker:
             upstream.tick()
         for call in tuple(self.calls.values()):
             call.tick()
+        self.runs.tick()
 
     async def drain(self) -> None:
         """Take nothing new, let what runs end within the set time, end the rest, and see all of it settled."""
         self.draining = True
+        self.runs.release()
         for connection in tuple(self.connections):
             connection.drain()
         await self._until_quiet(self.limits.drain_timeout_s, unless=self.hurried)

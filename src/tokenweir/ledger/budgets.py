@@ -9,7 +9,6 @@ from tokenweir.ledger.entries import Entry
 from tokenweir.ledger.terms import Credit, Limit, Plan
 from tokenweir.ledger.windows import NEVER_US, window_of
 
-COUNTED_UNITS = frozenset({"tokens", "calls"})
 #: Windows of the rows that say what was drawn from an account's credit; "credit/ID" for each credit.
 ALLOWANCE, OVERAGE, OWED = "allowance", "overage", "owed"
 
@@ -32,6 +31,7 @@ class Spent(msgspec.Struct, frozen=True):
     pico: int
     currency: str
     covered: int = 0  # tokens of it that an allowance of tokens had room for
+    tool_calls: int = 0
 
     @property
     def uncovered_pico(self) -> int:
@@ -45,7 +45,8 @@ NOTHING = Spent(0, 0, "")
 def spent_by(entry: Entry, covered: int | None = None) -> Spent:
     """What an entry says; or, where `covered` is given, with that many of its tokens covered."""
     pico, currency = entry.pays
-    return Spent(entry.usage.total, pico, currency, entry.covered_tokens if covered is None else covered)
+    covered = entry.covered_tokens if covered is None else covered
+    return Spent(entry.usage.total, pico, currency, covered, entry.tool_calls)
 
 
 class Window(msgspec.Struct):
@@ -90,6 +91,8 @@ class Budget(msgspec.Struct):
             return 0
         if self.limit.unit == "tokens":
             return what.tokens
+        if self.limit.unit == "tool calls":
+            return what.tool_calls
         return what.pico if self.limit.unit == what.currency else 0
 
 

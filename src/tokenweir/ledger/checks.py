@@ -10,7 +10,7 @@ from tokenweir.catalog.charges import ChargeRule
 from tokenweir.catalog.price import Price
 from tokenweir.core.money import PICO, check_currency
 from tokenweir.ledger import terms as t
-from tokenweir.ledger.terms import Change, Terms
+from tokenweir.ledger.terms import COUNTED_UNITS, Change, Terms
 from tokenweir.ledger.windows import WINDOWS, is_zone
 
 #: The most a limit, a credit or a fee can be: so that it and what is reserved beside it stay within 64 bits.
@@ -84,12 +84,14 @@ def _limit(terms: Terms, change: t.SetLimit) -> str:
         return f"{limit.window!r} is no window of a limit: {', '.join(WINDOWS)}"
     if limit.window == "at once" and (limit.unit != "calls" or limit.mode != "hard"):
         return "what is under way at once is limited in calls, and hard"
+    if limit.unit == "tool calls" and scope[1] != "run":
+        return "tool calls are known of runs alone: limit them on run/ID"
     wrong = _one_of(limit.mode, MODES, "a mode")
-    if not wrong and limit.unit not in ("tokens", "calls"):
+    if not wrong and limit.unit not in COUNTED_UNITS:
         wrong = _currency(limit.unit)
     if wrong:
         return wrong
-    most = MOST_COUNT if limit.unit in ("tokens", "calls") else MOST_UNITS * PICO
+    most = MOST_COUNT if limit.unit in COUNTED_UNITS else MOST_UNITS * PICO
     return (
         ""
         if 0 <= limit.amount <= most
@@ -257,4 +259,4 @@ def _basis_points(value: int) -> str:
 
 
 def _most(unit: str) -> str:
-    return f"{MOST_COUNT:,}" if unit in ("tokens", "calls") else f"{MOST_UNITS:,}"
+    return f"{MOST_COUNT:,}" if unit in COUNTED_UNITS else f"{MOST_UNITS:,}"

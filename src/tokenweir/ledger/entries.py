@@ -81,6 +81,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         ""  # of "opened": JSON of money set aside in further currencies; of "checkpoint": of all units
     )
 
+    tool_calls: int = 0  # that its answer asked for; known of calls of a run
+
     @property
     def pays(self) -> tuple[int, str]:
         """What the account pays for it: the charge where there is one, else the cost; pico and currency."""

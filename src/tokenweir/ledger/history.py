@@ -13,6 +13,12 @@ from tokenweir.ledger.terms import Limit
 Below = Callable[[str], set[str]]
 
 _TOKENS = "(input + cache_read + cache_write_5m + cache_write_1h + output + reasoning)"
+#: What units count of an entry.
+_AMOUNTS = {
+    "calls": one_where("kind = 'settled' AND sign = 1"),
+    "tokens": _TOKENS,
+    "tool calls": "tool_calls",
+}
 _COLUMNS = {"account": "account", "key": "key", "run": "run"}
 
 
@@ -27,12 +33,8 @@ def read_history(
     kind, _, id = scope.partition("/")
     names = sorted(below(id)) if kind == "account" else [id]
     named = db.database.names.format(":names")
-    if limit.unit == "calls":
-        amount = one_where("kind = 'settled' AND sign = 1")
-    elif limit.unit == "tokens":
-        amount = _TOKENS
-    else:
-        amount = f"CASE WHEN {PAID_IN} = :unit THEN coalesce({PAID}, 0) ELSE 0 END"
+    paid = f"CASE WHEN {PAID_IN} = :unit THEN coalesce({PAID}, 0) ELSE 0 END"
+    amount = _AMOUNTS.get(limit.unit, paid)
     sums = ", ".join(
         f"sum({'' if limit.unit == 'calls' else 'sign * '}({part}))" for part in units_of(amount)
     )

@@ -23,6 +23,8 @@ from tokenweir.ledger.under_way import Open
 _OVER = (*ENDS, Kind.REFUSED)
 #: How many calls that have ended are remembered: for so long no other call has to be looked for in the file.
 REMEMBERED_CALLS = 8_192
+#: Runs of which it is remembered how many of their calls were refused.
+MOST_REFUSED_RUNS = 10_000
 #: What a column holds. Only a call that no hard limit bounds can have asked for more.
 MOST_PICO = 2**63 - 1
 Durable = OpenCall | Checkpoint | CloseAttempt | DefinePrice | MakeChanges | Reprice
@@ -42,6 +44,7 @@ class Journal:
         self._remembered_calls = remembered_calls
         self._ended: dict[bytes, None] = {}
         self._forgotten_upto = store.last_call
+        self._refused: dict[str, int] = {}  # calls that were refused, by run
         self.changed: list[Change] = []  # what workers have to be told once it is durable
 
     @property
@@ -114,6 +117,7 @@ class Journal:
         if known:
             return result
         if result.refused:
+            result = self._counted_refusal(op.run, result)
             self._ended_now.add(op.call)
         else:
             self._opened_now.append(op.call)
@@ -160,6 +164,8 @@ class Journal:
             run=record.run, model=record.model, dialect=record.dialect,
         )  # fmt: skip
         if op.final:
+            if op.step is not None:
+                self._batch.steps.append((op.call, who.run, op.step))
             self._end(_closing(Kind.SETTLED, op, who))
         else:
             self._batch.add(self._spend(_closing(Kind.ATTEMPT, op, who)))
@@ -176,6 +182,8 @@ class Journal:
         who = self._last(op.call, Kind.OPENED) or end or Entry(kind=Kind.OPENED, at_us=op.at_us, call=op.call)
         entry = _closing(Kind.LATE if op.final else Kind.ATTEMPT, op, who)
         if op.final:
+            if op.step is not None:
+                self._batch.steps.append((op.call, who.run, op.step))
             self._ended_now.add(op.call)
         self._correct(entry, who.at_us, spent_by(end) if op.final and end is not None else NOTHING)
 
@@ -213,6 +221,16 @@ class Journal:
         return ""
 
     # --- parts
+
+    def _counted_refusal(self, run: str, result: OpenResult) -> OpenResult:
+        """A refusal with how many of its run came before it, as far as is remembered."""
+        if not run:
+            return result
+        if len(self._refused) > MOST_REFUSED_RUNS:
+            self._refused.clear()
+        before = self._refused.get(run, 0)
+        self._refused[run] = before + 1
+        return msgspec.structs.replace(result, again=before)
 
     def _has_ended(self, call: bytes) -> bool:
         if call > self._forgotten_upto and call not in self._ended and call not in self._batch.by_call:
@@ -313,4 +331,5 @@ def _closing(kind: Kind, op: CloseAttempt, who: Entry) -> Entry:
         price=op.price, cost_pico=op.cost_pico, currency=op.currency, ttft_us=op.ttft_us,
         duration_us=op.duration_us, status=op.status, outcome=op.outcome, reason=op.reason,
         charge_price=op.charge.price, charge_pico=op.charge.pico, charge_currency=op.charge.currency,
+        tool_calls=0 if op.step is None else op.step.tool_calls,
     )  # fmt: skip

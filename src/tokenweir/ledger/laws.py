@@ -12,10 +12,10 @@ from typing import NamedTuple
 import msgspec
 
 from tokenweir.ledger import terms as t
-from tokenweir.ledger.budgets import COUNTED_UNITS, NOTHING, Budget, Counted, Purse, Spent, Window
+from tokenweir.ledger.budgets import NOTHING, Budget, Counted, Purse, Spent, Window
 from tokenweir.ledger.messages import LimitState, OpenCall, OpenResult
 from tokenweir.ledger.room import LEAST_OUTPUT, cannot_bound, room_in, room_in_purse, state_of, state_of_purse
-from tokenweir.ledger.terms import Change, Limit, Terms
+from tokenweir.ledger.terms import COUNTED_UNITS, Change, Limit, Terms
 from tokenweir.ledger.under_way import Open, Share, give_back, opened, set_aside_only
 from tokenweir.ledger.windows import NEVER_US, WINDOWS, window_of
 
@@ -35,6 +35,8 @@ class Standing(NamedTuple):
     money: tuple[tuple[frozenset[str], Budget], ...]
     purse: Purse | None
     closed: bool
+    #: Hard limits on tool calls, of which it is known only at the end of a call how many it asks for.
+    tools: tuple[Budget, ...]
 
 
 class LedgerState:
@@ -78,7 +80,8 @@ class LedgerState:
         if standing.purse is not None:
             record.by_allowance = standing.purse.left("tokens", asked.at_us) >= record.reserves["tokens"] > 0
         self._begin(asked.call, record, standing)
-        return OpenResult(asked.seq, granted, limited=record.is_limited)
+        tools_left = min((b.limit.amount - b.at(asked.at_us).spent for b in standing.tools), default=None)
+        return OpenResult(asked.seq, granted, limited=record.is_limited, tools_left=tools_left)
 
     def restore(self, call: bytes, record: Open) -> None:
         """At the start: a call that was opened, perhaps in windows that have turned, with what it had set aside."""
@@ -369,6 +372,7 @@ class LedgerState:
             tuple((frozenset(b.limit.unit for b in group), group[0]) for group in money.values()),
             None if purse is None else self._purse(purse),
             self.terms.is_closed(account),
+            tuple(b for b in budgets if b.limit.unit == "tool calls" and b.limit.mode == "hard"),
         )
 
     def _budget(self, scope: str, limit: Limit) -> Budget:

@@ -3,18 +3,19 @@
 import re
 
 from tokenweir.core.money import SYMBOLS, format_pico, parse_amount
-from tokenweir.ledger.terms import Limit
+from tokenweir.ledger.terms import COUNTED_UNITS, Limit
 
 EXAMPLES = '"¥5/day", "20 USD/month", "2M tokens/month", "100 calls/minute" or "4 calls at once"'
 _SHAPE = re.compile(
     r"(?P<before>[¥￥$€]|[A-Za-z]{3}\s)?\s*"
     r"(?P<number>\d[\d,_]*(?:\.\d+)?)\s*(?P<scale>[kKMBG](?![A-Za-z]))?\s*"
-    r"(?P<unit>(?!(?:soft|hard|total|at|hourly|daily|monthly)\b)[A-Za-z]+)?\s*"
+    r"(?P<unit>tool\s+calls?\b|(?!(?:soft|hard|total|at|hourly|daily|monthly)\b)[A-Za-z]+)?\s*"
     r"(?:(?:/|\bper\b)\s*(?P<window>[A-Za-z]+)|\b(?P<adverb>daily|monthly|hourly|total|at once)\b)?"
     r"\s*(?P<mode>\b(?:soft|hard)\b)?"
 )
 _SCALES = {"k": 3, "K": 3, "M": 6, "B": 9, "G": 9}
 _COUNTS = {"token": "tokens", "tokens": "tokens", "call": "calls", "calls": "calls"}
+_COUNTS |= {"tool call": "tool calls", "tool calls": "tool calls"}
 _WINDOWS = {
     "minute": "minute",
     "min": "minute",
@@ -51,8 +52,9 @@ def parse_limit(text: str) -> Limit:
         raise ValueError(f"{text!r} does not say of what; write {EXAMPLES}")
     number = match["number"].replace(",", "").replace("_", "")
     digits = _SCALES[match["scale"]] if match["scale"] else 0
-    if word.lower() in _COUNTS:
-        return Limit(_COUNTS[word.lower()], _count(text, number, digits), window, mode)
+    counted = _COUNTS.get(" ".join(word.lower().split()))
+    if counted:
+        return Limit(counted, _count(text, number, digits), window, mode)
     currency = SYMBOLS.get(word, word.upper())
     if currency not in CURRENCIES:
         raise ValueError(
@@ -91,7 +93,6 @@ def _money(text: str, number: str, digits: int) -> int:
 
 def format_limit(limit: Limit) -> str:
     """A text that `parse_limit` reads back as the same limit."""
-    counted = limit.unit in {"tokens", "calls"}
-    amount = str(limit.amount) if counted else format_pico(limit.amount)
+    amount = str(limit.amount) if limit.unit in COUNTED_UNITS else format_pico(limit.amount)
     between = {"total": "", "at once": " at once"}.get(limit.window, f"/{limit.window}")
     return f"{amount} {limit.unit}{between}{' soft' if limit.mode == 'soft' else ''}"

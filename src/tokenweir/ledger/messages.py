@@ -10,6 +10,7 @@ import msgspec
 from tokenweir.core.usage import Usage
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.terms import Change, Limit, Terms
+from tokenweir.protocol.steps import Step
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 
@@ -100,6 +101,7 @@ class CloseAttempt(msgspec.Struct, frozen=True, array_like=True, tag="close"):
     outcome: Outcome
     reason: str
     charge: Charge = NO_CHARGE
+    step: Step | None = None  # of a run, at the end of its call
 
 
 class DefinePrice(msgspec.Struct, frozen=True, array_like=True, tag="price"):
@@ -191,6 +193,8 @@ class OpenResult(msgspec.Struct, frozen=True, array_like=True):
     refused: str = ""  # "limit", "unpriced", "currency", "key_revoked", "account_closed"
     limit: LimitState | None = None
     limited: bool = False
+    tools_left: int | None = None  # that its answer may ask for, where a limit on a run counts them
+    again: int = 0  # of a run that is refused: how many of its calls had been refused before
 
 
 class Committed(msgspec.Struct, frozen=True, array_like=True, tag="committed"):

@@ -40,6 +40,7 @@ COLUMNS = (
     "bound_output",
     "reserved_pico",
     "also_reserved",
+    "tool_calls",
     *TOKEN_CLASSES,
 )
 
@@ -67,6 +68,7 @@ class Row(NamedTuple):
     bound_output: int
     reserved_pico: int | None
     also_reserved: str
+    tool_calls: int
     input: int
     cache_read: int
     cache_write_5m: int
@@ -94,8 +96,10 @@ class Row(NamedTuple):
     def spent(self, covered: int) -> Spent:
         """What it used and what its account pays, with so many tokens covered."""
         if self.charge_price:
-            return Spent(sum(self.tokens), self.charge_pico or 0, self.charge_currency, covered)
-        return Spent(sum(self.tokens), self.cost_pico or 0, self.currency, covered)
+            return Spent(
+                sum(self.tokens), self.charge_pico or 0, self.charge_currency, covered, self.tool_calls
+            )
+        return Spent(sum(self.tokens), self.cost_pico or 0, self.currency, covered, self.tool_calls)
 
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM entries"

@@ -61,7 +61,10 @@ def room_in_purse(purse: Purse, asked: OpenCall, wanted: int) -> tuple[int, str]
 
 def _bound(unit: str, asked: OpenCall) -> tuple[int, int]:
     """What the call sets aside of a unit whatever it is granted, and what each token of output does."""
-    if unit == "calls":
+    if unit in (
+        "calls",
+        "tool calls",
+    ):  # of tools it is not known how many an answer asks for: there must be one left
         return 1, 0
     if unit == "tokens":
         return asked.input_tokens, 1

@@ -15,7 +15,7 @@ from tokenweir.ledger.database import Connection
 from tokenweir.ledger.keys_to_changes import keys_to_changes
 from tokenweir.ledger.sums_anew import sums_anew
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 #: File names below the data directory.
 LOCK_NAME = "ledger.lock"
@@ -61,6 +61,7 @@ ENTRY_COLUMNS = (
     "charge_currency",
     "covered_tokens",
     "also_reserved",
+    "tool_calls",
 )
 
 #: The first schema, as it was: files that it made are still there.
@@ -191,6 +192,19 @@ DROP TABLE IF EXISTS daily;
 DROP TABLE IF EXISTS daily_runs;
 """
 
+#: What runs did: how many tools each answer asked for, and which; so far nobody had noted any.
+_V5 = """
+ALTER TABLE entries ADD COLUMN tool_calls {integer} NOT NULL DEFAULT 0;  -- that its answer asked for
+
+CREATE TABLE steps (
+    call {bytes} PRIMARY KEY,
+    run  {text} NOT NULL,
+    step {text} NOT NULL          -- JSON of protocol.steps.Step
+) {rows};
+
+CREATE INDEX steps_of_run ON steps (run, call);
+"""
+
 
 class Step(NamedTuple):
     """What leads to a version from the one before: statements, then what Python has to do, in one transaction."""
@@ -206,6 +220,7 @@ MIGRATIONS: dict[int, Step] = {
     2: Step(""),
     3: Step(_V3, keys_to_changes, guarded=("changes",)),
     4: Step(_V4 + "".join(map(rollups.ddl, rollups.ROLLUPS)), sums_anew),
+    5: Step(_V5, guarded=("steps",)),
 }
 
 

@@ -18,6 +18,7 @@ from tokenweir.ledger.laws import LedgerState
 from tokenweir.ledger.schema import ENTRY_COLUMNS, migrate, set_mark
 from tokenweir.ledger.terms import Audited, Change, Limit, Terms
 from tokenweir.ledger.under_way import Open
+from tokenweir.protocol.steps import Step
 
 _CHANGE: msgspec.json.Decoder[Change] = msgspec.json.Decoder(Change)
 _JSON_INTS: msgspec.json.Decoder[dict[str, int]] = msgspec.json.Decoder(dict[str, int])
@@ -54,6 +55,7 @@ class Batch:
         self.counted: list[tuple[bytes, Counted]] = []  # by which call; empty: by new terms
         self.prices: list[tuple[str, bytes]] = []
         self.changes: list[tuple[int, str, Change]] = []  # at_us, actor
+        self.steps: list[tuple[bytes, str, Step]] = []  # call, run
 
     def __bool__(self) -> bool:
         return bool(self.entries or self.prices or self.changes)
@@ -70,6 +72,7 @@ class Batch:
         for entry in kept:
             self.add(entry)
         self.counted = [(call, row) for call, row in self.counted if call not in calls]
+        self.steps = [step for step in self.steps if step[0] not in calls]
 
 
 class Store:
@@ -111,6 +114,9 @@ class Store:
             if rows:
                 rollups.add_entries(db, seq, seq + len(rows))
             db.executemany(_UPSERT_SPENT, _spent_rows(batch.counted))
+            if batch.steps:
+                steps = [(call, run, msgspec.json.encode(step).decode()) for call, run, step in batch.steps]
+                db.executemany("INSERT INTO steps VALUES (?, ?, ?) ON CONFLICT (call) DO NOTHING", steps)
             if rows:
                 set_mark(db, "open_since_seq", open_since_seq)
             db.execute("COMMIT")
@@ -251,6 +257,7 @@ def _row(seq: int, e: Entry) -> tuple[object, ...]:
         u.output, u.reasoning, u.provenance._value_, e.price, e.cost_pico, e.currency, e.ttft_us, e.duration_us,
         e.status, None if e.outcome is None else e.outcome._value_, e.reason, e.bound_input, e.bound_output,
         e.reserved_pico, e.charge_price, e.charge_pico, e.charge_currency, e.covered_tokens, e.also_reserved,
+        e.tool_calls,
     )  # fmt: skip
 
 

@@ -12,12 +12,14 @@ from tokenweir.catalog.charges import ChargeRule, rule_for
 
 #: Who pays, where nobody else was named.
 DEFAULT_ACCOUNT = "default"
+#: Units that are counted in whole numbers; any other is a currency, in pico.
+COUNTED_UNITS = frozenset({"tokens", "calls", "tool calls"})
 #: Accounts above an account: more than any organisation has.
 MAX_DEPTH = 16
 
 
 class Limit(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A cap. `unit` is a currency code (amount in pico), "tokens" or "calls"; `window` is one of `windows.WINDOWS`.
+    """A cap. `unit` is a currency code (amount in pico), "tokens", "calls" or, on a run, "tool calls"; `window` is one of `windows.WINDOWS`.
 
     A hard limit is never passed. A soft one refuses once it is reached: what was under way by then may pass it.
     """
@@ -63,6 +65,8 @@ class KeyRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     role: str = ""  # in the admin API: "owner", "admin", "member", "auditor"; empty: none
     old_hash: bytes = b""  # of the secret before the last rotation …
     old_until_us: int = 0  # … which is good until then
+    launched: bool = False  # of a run that its launcher ends: it revokes the key
+    keep_text_s: int = 0  # what is asked and answered with it is kept for so long; 0: not at all
 
     def is_live(self, at_us: int) -> bool:
         """Whether calls may be made with it."""

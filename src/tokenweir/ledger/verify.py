@@ -22,6 +22,7 @@ from tokenweir.ledger.database import FAULTS, Connection, database_of
 from tokenweir.ledger.entries import ENDS, Kind, Outcome
 from tokenweir.ledger.replay import READ, LimitReplay, Row
 from tokenweir.ledger.rollups import Rollup
+from tokenweir.ledger.verify_steps import wrong_steps
 from tokenweir.ledger.views import iso_time, open_reader
 
 MAX_PROBLEMS = 20  # the first differences; more say nothing new
@@ -189,6 +190,7 @@ class _Replay:
         yield from self._limits.compare(self.open)
         yield from self._compare_spread()
         yield from self._compare_mark()
+        yield from wrong_steps(self._db)
 
     def _compare_spread(self) -> Iterator[str]:
         """What was spread over calls adds up to what there was to spread. A spread that was cut off has to be finished, unless

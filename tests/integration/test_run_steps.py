@@ -1,0 +1,84 @@
+"""What is kept of a run's steps, with real agents of our own before a gateway: the tree, its limits, and what is left out."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from clients.scripted_model import COMMANDS, ScriptedModel
+from run_desk import CHECK, Desk
+
+from tokenweir.ledger.database import DATABASE_NAME
+from tokenweir.ledger.verify import verify
+from tokenweir.ledger.views import RunTree, open_reader, run_tree
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[ScriptedModel]:
+    model = ScriptedModel()
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> Iterator[Desk]:
+    desk = Desk(tmp_path_factory.mktemp("desk"), model.url, "http://127.0.0.1:1")
+    port = int((desk.home.directory / "weir.toml").read_text().split("port = ")[1].split("\n")[0])
+    with desk.home.up(port):
+        yield desk
+
+
+def tree_of(desk: Desk, run: dict) -> RunTree:
+    with closing(open_reader(desk.data)) as db:
+        return run_tree(db, run["id"])
+
+
+@pytest.mark.parametrize("agent", ["mend", "messages", "responses"])
+def test_each_dialect_tells_the_tools_and_what_came_of_them(desk: Desk, agent: str) -> None:
+    run = desk.run(agent, "--verify", CHECK)
+    assert run["verdict"] == "solved"
+    first, second, last = tree_of(desk, run).steps
+    assert [step.purpose for step in (first, second, last)] == ["main"] * 3
+    assert first.why == "the first conversation that offers tools"
+    (mend,), (test,) = first.tools, second.tools
+    assert (mend.name, mend.commands, last.tools) == ("bash", ("python3",), ())
+    assert mend.bytes == len(json.dumps({"command": COMMANDS[0]}))
+    assert mend.result_bytes == 0 and test.result_bytes and test.result_bytes > 0
+    told = False if agent == "messages" else None
+    assert mend.failed is told and test.failed is told
+    assert mend.took_us is not None and mend.took_us > 0
+    assert mend.digest != test.digest
+    with closing(sqlite3.connect(desk.data / DATABASE_NAME)) as db:
+        kept = " ".join(row[0] for row in db.execute("SELECT step FROM steps"))
+    assert "mend it" not in kept and "replace(" not in kept
+    desk.assert_closed(run)
+
+
+def test_hidden_calls_and_sub_agents_are_told_apart(desk: Desk) -> None:
+    run = desk.run("family")
+    steps = tree_of(desk, run).steps
+    assert [step.purpose for step in steps] == ["title", "main", "sub-agent", "main", "compaction", "main"]
+    assert (steps[2].parent, steps[2].parent_tool, steps[2].depth) == (2, 1, 1)
+    assert steps[2].tools[0].result_bytes is None  # what its tool gave back went nowhere
+    assert steps[1].tools[0].result_bytes == len("the other one has looked")
+    assert steps[5].why == "it goes on after the conversation was summed up"
+    assert all(step.why for step in steps)
+
+
+def test_an_entry_counts_what_its_step_tells_and_verify_sees_where_it_does_not(desk: Desk, tmp_path) -> None:
+    run = desk.run("mend")
+    with closing(sqlite3.connect(desk.data / DATABASE_NAME)) as db:
+        copy = sqlite3.connect(tmp_path / DATABASE_NAME)
+        db.backup(copy)
+    counted = copy.execute("SELECT sum(tool_calls) FROM entries WHERE run = ?", (run["id"],)).fetchone()
+    assert counted == (2,) and verify(tmp_path).ok
+    copy.execute("DROP TRIGGER steps_are_never_removed")
+    copy.execute("DROP TRIGGER steps_are_never_changed")
+    copy.execute("UPDATE steps SET run = 'run_other' WHERE run = ? AND call IN (SELECT min(call) FROM steps WHERE run = ?)", (run["id"],) * 2)  # fmt: skip
+    copy.execute("DELETE FROM steps WHERE call IN (SELECT call FROM entries WHERE run = ? AND tool_calls > 0) AND run = ?", (run["id"],) * 2)  # fmt: skip
+    copy.commit()
+    copy.close()
+    told = verify(tmp_path).problems
+    assert len(told) == 2
+    assert "a step of run run_other tells of call" in told[0] and "of which no step tells" in told[1]
