@@ -18,6 +18,8 @@ GROUPS = ("model", "key", "account", "run", "day", "hour", "upstream", "deployme
 _SMALLEST_FIRST = (DAILY, DAILY_RUNS, HOURLY_MODELS, HOURLY)
 _MONEY = tuple(name for pair in MONEY for name in pair)
 _COUNTS = tuple(name for name in SUMS if name not in _MONEY)
+#: The order in which sums are read: counts, then money.
+SUM_ORDER = (*_COUNTS, *_MONEY)
 
 
 class UsageRow(msgspec.Struct, kw_only=True):
@@ -56,6 +58,21 @@ class UsageRow(msgspec.Struct, kw_only=True):
         """Every token."""
         return sum(getattr(self, name) for name in TOKEN_CLASSES)
 
+    @property
+    def paid_pico(self) -> dict[str, int]:
+        """What accounts pay, by currency: the charge of calls that have one, the cost of the others."""
+        paid = dict(self.cost_pico)
+        for currency, pico in self.margin_pico.items():
+            paid[currency] = paid.get(currency, 0) + pico
+        return {currency: pico for currency, pico in paid.items() if pico}
+
+    @property
+    def is_something(self) -> bool:
+        """False for a group whose calls were all moved elsewhere by corrections."""
+        return any(getattr(self, name) for name in _COUNTS) or any(
+            (*self.cost_pico.values(), *self.charge_pico.values())
+        )
+
 
 def whole_hours(since_us: int | None, until_us: int | None) -> tuple[int | None, int | None]:
     """The bounds that `usage` uses: sums are kept per UTC hour, so `since` moves down and `until` up."""
@@ -78,8 +95,8 @@ def usage(
             row = rows.get(group)
             if row is None:
                 row = rows[group] = UsageRow(by=_named(by, group))
-            _add(row, record[len(by) : len(by) + 2], record[len(by) + 2 :])
-    shown = [group for group, row in rows.items() if _is_something(row)]
+            add_sums(row, record[len(by) : len(by) + 2], record[len(by) + 2 :])
+    shown = [group for group, row in rows.items() if row.is_something]
     return [rows[group] for group in sorted(shown, key=lambda g: tuple(map(str, g)))]
 
 
@@ -117,19 +134,12 @@ def _summed(
     """Rows of the groups named, the currencies of cost and charge, and every sum."""
     expressions = _expressions(rollup)
     grouped = ", ".join([*(expressions[name] for name in by), "currency", "charge_currency"])
-    sums = ", ".join(f"sum({name})" for name in (*_COUNTS, *_MONEY))
+    sums = ", ".join(f"sum({name})" for name in SUM_ORDER)
     bounds = ((f"{rollup.period} >= ?", first), (f"{rollup.period} < ?", end))
     conditions = [(text, value) for text, value in bounds if value is not None]
     where = " AND ".join(text for text, _ in conditions) or "1 = 1"
     query = f"SELECT {grouped}, {sums} FROM {rollup.table} WHERE {where} GROUP BY {grouped}"
     return connection.execute(query, [value for _, value in conditions])
-
-
-def _is_something(row: UsageRow) -> bool:
-    """False for a group whose calls were all moved elsewhere by corrections."""
-    return any(getattr(row, name) for name in _COUNTS) or any(
-        (*row.cost_pico.values(), *row.charge_pico.values())
-    )
 
 
 def _named(by: Sequence[str], group: Sequence[object]) -> dict[str, str]:
@@ -144,7 +154,8 @@ def _shown(name: str, value: object) -> str:
     return str(value)
 
 
-def _add(row: UsageRow, currencies: Sequence[str], sums: Sequence[int]) -> None:
+def add_sums(row: UsageRow, currencies: Sequence[str], sums: Sequence[int]) -> None:
+    """Add sums of entries with these currencies, of cost and charge, in the order of SUM_ORDER."""
     for name, value in zip(_COUNTS, sums, strict=False):
         setattr(row, name, getattr(row, name) + value)
     cost_units, cost, charge_units, charge = sums[len(_COUNTS) :]

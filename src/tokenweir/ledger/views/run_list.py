@@ -1,0 +1,97 @@
+"""Runs of a span of time, from the sums; and where in the ledger the calls of one lie."""
+
+import sqlite3
+from collections.abc import Collection
+
+from tokenweir.ledger.rollups import HOURLY
+from tokenweir.ledger.views.spans import HOUR_US, Span
+from tokenweir.ledger.views.usage import SUM_ORDER, UsageRow, add_sums
+
+#: A call lasts no longer; one that did is not found with its run.
+LONGEST_CALL_US = 24 * HOUR_US
+MOST_RUNS = 100
+
+
+class RunSums(UsageRow, kw_only=True):
+    """What the calls of a run used and cost, as far as they ended in the span; `first_hour` and `last_hour` are those of its ends."""
+
+    run: str = ""
+    accounts: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    first_hour: int = 0
+    last_hour: int = 0
+
+
+def runs(
+    connection: sqlite3.Connection,
+    span: Span,
+    accounts: Collection[str] | None = None,
+    *,
+    limit: int = MOST_RUNS,
+    skip: int = 0,
+) -> list[RunSums]:
+    """Runs with calls that ended, or were refused, in a span; those that ended last first. `accounts`: calls of these alone."""
+    if accounts is not None and not accounts:
+        return []
+    values = tuple(sorted(accounts or ()))
+    of = f" AND account IN ({_marks(values)})" if values else ""
+    newest = (
+        f"SELECT run, max(hour) AS last_hour FROM {HOURLY.table} WHERE hour >= ? AND hour < ? AND run <> ''{of} "
+        "GROUP BY run HAVING sum(calls) + sum(attempts) + sum(refused) > 0 ORDER BY last_hour DESC, run LIMIT ? OFFSET ?"
+    )
+    chosen = connection.execute(newest, (span.first, span.end, *values, limit, skip)).fetchall()
+    found = {run: RunSums(by={}, run=run, first_hour=last, last_hour=last) for run, last in chosen}
+    if not found:
+        return []
+    names = ("run", "account", "key", "model", "currency", "charge_currency")
+    query = (
+        f"SELECT {', '.join(names)}, min(hour), {', '.join(f'sum({name})' for name in SUM_ORDER)} FROM {HOURLY.table} "
+        f"WHERE hour >= ? AND hour < ? AND run IN ({_marks(found)}){of} GROUP BY {', '.join(names)}"
+    )
+    for run, account, key, model, cost_in, charge_in, first, *sums in connection.execute(
+        query, (span.first, span.end, *found, *values)
+    ):
+        row = found[run]
+        row.accounts, row.keys, row.models = (
+            have if name in have else (*have, name)
+            for have, name in ((row.accounts, account), (row.keys, key), (row.models, model))
+        )
+        row.first_hour = min(row.first_hour, first)
+        add_sums(row, (cost_in, charge_in), sums)
+    return list(found.values())
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def entries_between(connection: sqlite3.Connection, since_us: int, until_us: int) -> tuple[int, int]:
+    """After which entry, and up to which, calls were opened between two moments. Openings stand in the order of their time."""
+    return _opened_before(connection, since_us), _opened_before(connection, until_us)
+
+
+def run_entries(connection: sqlite3.Connection, run: str) -> tuple[int, int] | None:
+    """After which entry, and up to which, the calls of a run were opened; None: none of its calls has ended.
+
+    Sums say in which hours they ended, so that a long ledger is not searched from its beginning to its end.
+    """
+    query = f"SELECT min(hour), max(hour) FROM {HOURLY.table} WHERE run = ?"
+    first, last = connection.execute(query, (run,)).fetchone()
+    if first is None:
+        return None
+    return entries_between(connection, first * HOUR_US - LONGEST_CALL_US, (last + 1) * HOUR_US)
+
+
+def _opened_before(connection: sqlite3.Connection, at_us: int) -> int:
+    """The number before that of the first call that was opened, or refused, at a moment or later; else of the newest entry."""
+    low, high = 0, int(connection.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0])
+    query = "SELECT seq, at_us FROM entries WHERE seq > ? AND seq <= ? AND kind IN ('opened', 'refused') ORDER BY seq LIMIT 1"
+    while low < high:
+        middle = (low + high) // 2
+        found = connection.execute(query, (middle, high)).fetchone()
+        if found is None or found[1] >= at_us:
+            high = middle
+        else:
+            low = found[0]
+    return low
