@@ -51,6 +51,8 @@ PURE_FILES = {
         "views/audit",
         "views/conversion",
         "views/converted",
+        "views/forecast",
+        "views/spans",
         "windows",
     )
 } | {

@@ -1,6 +1,5 @@
 """Sums with details over spans of time, for everybody or for some accounts: what the console's pages are made of."""
 
-import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
@@ -8,6 +7,7 @@ import msgspec
 
 from tokenweir.core.money import PICO
 from tokenweir.core.usage import TOKEN_CLASSES
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.rollups import (
     DETAIL_MONEY,
     DETAILS,
@@ -93,7 +93,7 @@ def per_million(pico: dict[str, int], tokens: dict[str, int]) -> dict[str, int]:
 
 
 def figures(
-    connection: sqlite3.Connection, spans: Sequence[Span], accounts: Collection[str] | None = None
+    connection: Connection, spans: Sequence[Span], accounts: Collection[str] | None = None
 ) -> list[Figures]:
     """The sums of each span. `accounts`: of these alone; None: of all."""
     found = [Figures(by={}) for _ in spans]
@@ -103,7 +103,7 @@ def figures(
 
 
 def figures_by_model(
-    connection: sqlite3.Connection, spans: Sequence[Span], accounts: Collection[str] | None = None
+    connection: Connection, spans: Sequence[Span], accounts: Collection[str] | None = None
 ) -> list[dict[str, Figures]]:
     """The sums of each span by model. A model of which corrections have left nothing is not among them."""
     found: list[dict[str, Figures]] = [{} for _ in spans]
@@ -147,7 +147,7 @@ _Record = tuple[int, str, tuple[str, str], tuple[int, ...]]
 
 
 def _read(
-    connection: sqlite3.Connection,
+    connection: Connection,
     spans: Sequence[Span],
     accounts: Collection[str] | None,
     by: tuple[str, ...],

@@ -1,11 +1,11 @@
 """What was used in a span of time, beside what was used before it: the figures that the console begins with."""
 
-import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.terms import Terms
 from tokenweir.ledger.views.accounts import account_tree
 from tokenweir.ledger.views.figures import Figures, figures, whole
@@ -53,7 +53,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def overview(
-    connection: sqlite3.Connection,
+    connection: Connection,
     terms: Terms,
     span: Span,
     zone: ZoneInfo,
@@ -77,7 +77,7 @@ def overview(
 
 
 def active(
-    connection: sqlite3.Connection, terms: Terms, span: Span, accounts: Collection[str] | None = None
+    connection: Connection, terms: Terms, span: Span, accounts: Collection[str] | None = None
 ) -> Active:
     """Keys and accounts with calls that ended in a span."""
     rows = usage(connection, ("account", "key"), span.since_us, span.until_us)

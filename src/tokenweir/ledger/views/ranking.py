@@ -1,10 +1,10 @@
 """Models side by side: what each was used for in a span of time, its place, and its place in the span before."""
 
-import sqlite3
 from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.views.figures import Figures, figures_by_model
 from tokenweir.ledger.views.spans import Span
 
@@ -44,7 +44,7 @@ MEASURES: dict[str, Measure] = {
 
 
 def models(
-    connection: sqlite3.Connection,
+    connection: Connection,
     span: Span,
     measure: Measure,
     *,

@@ -1,8 +1,8 @@
 """Runs of a span of time, from the sums; and where in the ledger the calls of one lie."""
 
-import sqlite3
 from collections.abc import Collection
 
+from tokenweir.ledger.database import Connection
 from tokenweir.ledger.rollups import HOURLY
 from tokenweir.ledger.views.spans import HOUR_US, Span
 from tokenweir.ledger.views.usage import SUM_ORDER, UsageRow, add_sums
@@ -24,7 +24,7 @@ class RunSums(UsageRow, kw_only=True):
 
 
 def runs(
-    connection: sqlite3.Connection,
+    connection: Connection,
     span: Span,
     accounts: Collection[str] | None = None,
     *,
@@ -66,12 +66,12 @@ def _marks(values: Collection[str]) -> str:
     return ", ".join("?" * len(values))
 
 
-def entries_between(connection: sqlite3.Connection, since_us: int, until_us: int) -> tuple[int, int]:
+def entries_between(connection: Connection, since_us: int, until_us: int) -> tuple[int, int]:
     """After which entry, and up to which, calls were opened between two moments. Openings stand in the order of their time."""
     return _opened_before(connection, since_us), _opened_before(connection, until_us)
 
 
-def run_entries(connection: sqlite3.Connection, run: str) -> tuple[int, int] | None:
+def run_entries(connection: Connection, run: str) -> tuple[int, int] | None:
     """After which entry, and up to which, the calls of a run were opened; None: none of its calls has ended.
 
     Sums say in which hours they ended, so that a long ledger is not searched from its beginning to its end.
@@ -83,7 +83,7 @@ def run_entries(connection: sqlite3.Connection, run: str) -> tuple[int, int] | N
     return entries_between(connection, first * HOUR_US - LONGEST_CALL_US, (last + 1) * HOUR_US)
 
 
-def _opened_before(connection: sqlite3.Connection, at_us: int) -> int:
+def _opened_before(connection: Connection, at_us: int) -> int:
     """The number before that of the first call that was opened, or refused, at a moment or later; else of the newest entry."""
     low, high = 0, int(connection.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0])
     query = "SELECT seq, at_us FROM entries WHERE seq > ? AND seq <= ? AND kind IN ('opened', 'refused') ORDER BY seq LIMIT 1"
