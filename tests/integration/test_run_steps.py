@@ -11,7 +11,8 @@ from run_desk import CHECK, Desk
 
 from tokenweir.ledger.database import DATABASE_NAME
 from tokenweir.ledger.verify import verify
-from tokenweir.ledger.views import RunTree, open_reader, run_tree
+from tokenweir.ledger.views import open_reader
+from tokenweir.ledger.views.run_tree import RunTree, run_tree
 
 
 @pytest.fixture(scope="module")

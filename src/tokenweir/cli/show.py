@@ -2,15 +2,15 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from tokenweir.cli.colours import colours
 from tokenweir.core.money import format_pico
+
+if TYPE_CHECKING:  # JSON is printed without Rich, and sooner
+    from rich.console import Console
 
 #: What a pipe gets: wide enough that no cell is broken.
 PIPE_WIDTH = 10_000
@@ -18,8 +18,10 @@ PIPE_WIDTH = 10_000
 GAP = 2
 
 
-def console() -> Console:
+def console() -> "Console":
     """Standard output; colours only on a terminal, unless NO_COLOR or FORCE_COLOR (if not empty) says otherwise."""
+    from rich.console import Console
+
     terminal = sys.stdout.isatty()
     return Console(
         highlight=False,
@@ -32,6 +34,8 @@ def console() -> Console:
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
     """To `width` columns of a terminal, of which Chinese characters take two; a longer text stays whole."""
+    from rich.cells import cell_len
+
     space = " " * max(0, width - cell_len(text))
     return space + text if right else text + space
 
@@ -47,9 +51,13 @@ def print_table(
     rows: Iterable[Sequence[str]],
     *,
     right: frozenset[int] = frozenset(),
-    out: Console | None = None,
+    out: "Console | None" = None,
 ) -> None:
     """A table; columns whose index is in `right` hold numbers. Where it is wider than the terminal, row by row."""
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
     terminal, whole = out or console(), [tuple(row) for row in rows]
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *whole, strict=True)]
     if sum(widths) + GAP * (len(widths) - 1) > terminal.width:
@@ -63,8 +71,11 @@ def print_table(
     terminal.print(table)
 
 
-def _print_records(terminal: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def _print_records(terminal: "Console", columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Each row as lines of a name and a value; empty ones are left out."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
     margin = max(map(cell_len, columns)) + GAP
     for row in rows:
         for index, (name, cell) in enumerate(zip(columns, row, strict=True)):

@@ -8,7 +8,6 @@ import msgspec
 
 from tokenweir.cli import show
 from tokenweir.cli.moments import parse_moment
-from tokenweir.cli.settings_file import nearest
 from tokenweir.cli.usage_table import RateUsed, Shown, Tokens, print_usage, rates_used, tokens_of
 from tokenweir.core.clock import Clock
 from tokenweir.core.money import check_currency, format_pico
@@ -115,6 +114,8 @@ def parse_groups(text: str) -> tuple[str, ...]:
     groups = tuple(part.strip() for part in text.split(","))
     for group in groups:
         if group not in GROUPS:
+            from tokenweir.cli.settings_file import nearest
+
             raise ValueError(f"usage has no {group!r}; {nearest(group, GROUPS)}")
     return groups
 

@@ -12,8 +12,6 @@ from typing import NamedTuple
 from tokenweir.core.errors import LedgerError
 from tokenweir.ledger import rollups
 from tokenweir.ledger.database import Connection
-from tokenweir.ledger.keys_to_changes import keys_to_changes
-from tokenweir.ledger.sums_anew import sums_anew
 
 SCHEMA_VERSION = 5
 
@@ -214,12 +212,24 @@ class Step(NamedTuple):
     guarded: tuple[str, ...] = ()  # tables whose rows stay as they are from now on
 
 
+def _keys_to_changes(db: Connection) -> None:
+    from tokenweir.ledger.keys_to_changes import keys_to_changes  # readers do not wait for it
+
+    keys_to_changes(db)
+
+
+def _sums_anew(db: Connection) -> None:
+    from tokenweir.ledger.sums_anew import sums_anew
+
+    sums_anew(db)
+
+
 #: Version reached -> how. Versions 2 and 3 had other sums; the newest that changes any makes all of them anew.
 MIGRATIONS: dict[int, Step] = {
     1: Step(_V1, guarded=("entries",)),
     2: Step(""),
-    3: Step(_V3, keys_to_changes, guarded=("changes",)),
-    4: Step(_V4 + "".join(map(rollups.ddl, rollups.ROLLUPS)), sums_anew),
+    3: Step(_V3, _keys_to_changes, guarded=("changes",)),
+    4: Step(_V4 + "".join(map(rollups.ddl, rollups.ROLLUPS)), _sums_anew),
     5: Step(_V5, guarded=("steps",)),
 }
 

@@ -12,7 +12,6 @@ from tokenweir.ledger.views.calls import (
     products,
 )
 from tokenweir.ledger.views.reader import entries, iso_time, last_seq, open_reader, read_entry
-from tokenweir.ledger.views.run_tree import RunTree, StepNode, ToolNode, run_tree
 from tokenweir.ledger.views.spend import Spend, SpendRow, spend, upstreams
 from tokenweir.ledger.views.usage import GROUPS, HOUR_US, UsageRow, total, usage, whole_hours
 
@@ -24,11 +23,8 @@ __all__ = [
     "CallRow",
     "PricedEntry",
     "Product",
-    "RunTree",
     "Spend",
     "SpendRow",
-    "StepNode",
-    "ToolNode",
     "UsageRow",
     "call_detail",
     "calls",
@@ -39,7 +35,6 @@ __all__ = [
     "open_reader",
     "products",
     "read_entry",
-    "run_tree",
     "spend",
     "total",
     "upstreams",

@@ -1,6 +1,7 @@
 """Usage by group, over sums that are kept per UTC hour and day."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -93,9 +94,12 @@ def usage(
         for record in _summed(connection, rollup, by, first, end):
             group = record[: len(by)]
             row = rows.get(group)
-            if row is None:
-                row = rows[group] = UsageRow(by=_named(by, group))
-            add_sums(row, record[len(by) : len(by) + 2], record[len(by) + 2 :])
+            currencies, sums = record[len(by) : len(by) + 2], record[len(by) + 2 :]
+            if row is None:  # the one record of most groups
+                row = rows[group] = UsageRow(by=_named(by, group), **dict(zip(_COUNTS, sums, strict=False)))
+                _add_money(row, currencies, sums[len(_COUNTS) :])
+            else:
+                add_sums(row, currencies, sums)
     shown = [group for group, row in rows.items() if row.is_something]
     return [rows[group] for group in sorted(shown, key=lambda g: tuple(map(str, g)))]
 
@@ -158,7 +162,11 @@ def add_sums(row: UsageRow, currencies: Sequence[str], sums: Sequence[int]) -> N
     """Add sums of entries with these currencies, of cost and charge, in the order of SUM_ORDER."""
     for name, value in zip(_COUNTS, sums, strict=False):
         setattr(row, name, getattr(row, name) + value)
-    cost_units, cost, charge_units, charge = sums[len(_COUNTS) :]
+    _add_money(row, currencies, sums[len(_COUNTS) :])
+
+
+def _add_money(row: UsageRow, currencies: Sequence[str], sums: Sequence[int]) -> None:
+    cost_units, cost, charge_units, charge = sums
     for currency, mine, pico in zip(
         currencies,
         (row.cost_pico, row.charge_pico),
@@ -174,12 +182,11 @@ def add_sums(row: UsageRow, currencies: Sequence[str], sums: Sequence[int]) -> N
 
 def total(rows: Iterable[UsageRow]) -> UsageRow:
     """The sum of all groups."""
-    whole = UsageRow(by={})
-    for row in rows:
-        for name in _COUNTS:
-            setattr(whole, name, getattr(whole, name) + getattr(row, name))
-        for name in ("cost_pico", "charge_pico", "margin_pico"):
-            mine: dict[str, int] = getattr(whole, name)
-            for currency, pico in getattr(row, name).items():
+    all_rows = list(rows)
+    whole = UsageRow(by={}, **{name: sum(map(attrgetter(name), all_rows)) for name in _COUNTS})
+    for name in ("cost_pico", "charge_pico", "margin_pico"):
+        mine: dict[str, int] = getattr(whole, name)
+        for amounts in map(attrgetter(name), all_rows):
+            for currency, pico in amounts.items():
                 mine[currency] = mine.get(currency, 0) + pico
     return whole
