@@ -31,7 +31,8 @@ LEVELS = {
     "agents": 4,
     "admin": 5,
     "gateway": 5,
-    "cli": 6,
+    "console": 6,
+    "cli": 7,
 }
 
 PURE_ROOMS = {"core", "protocol", "catalog", "routing"}

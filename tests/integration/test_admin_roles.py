@@ -42,6 +42,11 @@ CASES: tuple[tuple[str, str, object, str], ...] = (
     ("POST", "/keys/{other}/rotate", None, "200 200 404 403"),
     ("POST", "/keys/{own}/revoke", None, "200 200 200 403"),
     ("POST", "/keys/{owner}/revoke", None, "skip 403 404 403"),
+    ("PUT", "/keys/{member}/password", {"password": "short"}, "422 422 422 403"),
+    ("PUT", "/keys/{member}/password", {"password": "correct horse battery"}, "200 200 200 403"),
+    ("PUT", "/keys/{owner}/password", {"password": "correct horse battery"}, "200 403 404 403"),
+    ("PUT", "/keys/{own}/password", {"password": "correct horse battery"}, "422 422 422 403"),
+    ("DELETE", "/keys/{member}/password", None, "200 422 422 403"),
     ("GET", "/limits", None, "200 200 200 200"),
     ("PUT", "/limits", {"scope": "account/of-{role}", "text": "¥5/day"}, "200 200 403 403"),
     ("DELETE", "/limits?scope=account/of-{role}&unit=tokens&window=total", None, "204 204 403 403"),
@@ -79,6 +84,10 @@ CASES: tuple[tuple[str, str, object, str], ...] = (
     ("POST", "/standing-costs/none/spread", {"month": "2020-01"}, "404 404 403 404"),
     ("POST", "/reconcile?upstream=none", None, "422 422 403 422"),
     ("GET", "/audit", None, "200 200 403 200"),
+    ("GET", "/upstreams", None, "200 200 403 200"),
+    ("POST", "/upstreams/none/drain", None, "404 404 403 403"),
+    ("POST", "/upstreams/raw/drain", {"note": "new driver"}, "200 422 403 403"),
+    ("POST", "/upstreams/raw/restore", None, "200 422 403 403"),
 )  # fmt: skip
 
 

@@ -68,6 +68,13 @@ CHANGES: list[tuple[t.Change, str]] = [
         t.IssueInvoice(t.Invoice("2026-11-acme", "acme", "2026-11", FROM_US, 7, (("CNY", 3 * PICO),))),
         "invoice 2026-11-acme to acme for 2026-11: 3 CNY",
     ),
+    (t.SetPassword("key_1", "$argon2id$v=19$secret"), "password of key key_1 for the console"),
+    (t.SetPassword("key_1", ""), "no password of key key_1 for the console"),
+    (
+        t.DrainUpstream(t.Drained("vllm", FROM_US, "new driver")),
+        "upstream vllm gets no new calls, new driver",
+    ),
+    (t.RestoreUpstream("vllm"), "upstream vllm gets calls again"),
     (
         t.NoteCorrection("r1", "rerate", "a wrong price", 1_234),
         "correction r1 (rerate) of 1,234 entries: a wrong price",

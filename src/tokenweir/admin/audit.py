@@ -238,5 +238,8 @@ _SUBJECTS: dict[type, Callable[[Any], str]] = {
     t.SetRate: lambda c: f"rate/{c.rate.base}-{c.rate.quote}",
     t.SetStandingCost: lambda c: f"upstream/{c.cost.upstream}",
     t.IssueInvoice: lambda c: f"invoice/{c.invoice.id}",
+    t.SetPassword: lambda c: f"key/{c.key}",
+    t.DrainUpstream: lambda c: f"upstream/{c.drained.upstream}",
+    t.RestoreUpstream: lambda c: f"upstream/{c.upstream}",
     t.NoteCorrection: lambda c: f"correction/{c.id}",
 }

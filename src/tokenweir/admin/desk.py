@@ -3,7 +3,8 @@
 import hashlib
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,6 +47,15 @@ class Snapshot(msgspec.Struct, frozen=True):
     known: KnownTerms
 
 
+#: Who asks: the key, found in the terms as they are at that moment; None where it is not good any more.
+Who = Callable[[Snapshot, int], KeyRecord | None]
+
+
+def holder_of(secret: bytes) -> Who:
+    """Whoever presents a secret."""
+    return lambda snapshot, now_us: snapshot.known.key_by_hash(hashlib.sha256(secret).digest(), now_us)
+
+
 class Desk:
     """What requests share. Its methods are called from many threads."""
 
@@ -69,6 +79,11 @@ class Desk:
         self._reading = threading.Lock()
         self._snapshot = Snapshot(0, Terms(), KnownTerms())
 
+    @property
+    def latest(self) -> Snapshot:
+        """The terms as they were when somebody last looked."""
+        return self._snapshot
+
     def snapshot(self, db: Connection) -> Snapshot:
         """The terms as they are now: of those known, with what has changed since."""
         with self._reading:
@@ -91,34 +106,46 @@ class Desk:
         secret: bytes,
         body: bytes,
     ) -> Told:
-        """The whole answer to a request; a fault of the ledger's is one too."""
-        try:
-            outcome = self._decided(operation, path, query, secret, body)
-        except (LedgerError, *FAULTS) as error:
-            print(f"weir: control: {error}", file=sys.stderr, flush=True)
-            outcome = problems.unavailable()
-        except (SettingsError, CatalogError) as error:
-            print(f"weir: control: {error}", file=sys.stderr, flush=True)
-            outcome = problems.unreadable()
+        """The whole answer to a request that carries a secret."""
+        outcome = (
+            self.outcome(operation, path, query, body, holder_of(secret))
+            if secret
+            else problems.unauthorized()
+        )
         if isinstance(outcome, Problem):
             return Told(outcome.status, outcome.body, problems.MEDIA_TYPE, outcome.headers)
         if isinstance(outcome, msgspec.Raw):
             return Told(operation.status, bytes(outcome))
         return Told(operation.status, b"" if outcome is None else msgspec.json.encode(outcome))
 
+    def outcome(
+        self,
+        operation: Operation,
+        path: dict[str, str],
+        query: Sequence[tuple[str, str]],
+        body: bytes,
+        who: Who,
+    ) -> object:
+        """What an operation's function answers, or a Problem; a fault of the ledger's is one too."""
+        try:
+            return self._decided(operation, path, query, body, who)
+        except (LedgerError, *FAULTS) as error:
+            print(f"weir: control: {error}", file=sys.stderr, flush=True)
+            return problems.unavailable()
+        except (SettingsError, CatalogError) as error:
+            print(f"weir: control: {error}", file=sys.stderr, flush=True)
+            return problems.unreadable()
+
     def _decided(
         self,
         operation: Operation,
         path: dict[str, str],
         query: Sequence[tuple[str, str]],
-        secret: bytes,
         body: bytes,
+        who: Who,
     ) -> object:
-        if not secret:
-            return problems.unauthorized()
-        db = open_reader(self.data_dir)
-        try:
-            asked = self.admit(operation, db, secret)
+        with closing(open_reader(self.data_dir)) as db:
+            asked = self.admit(right_of_operation(operation), db, who)
             if isinstance(asked, Problem):
                 return asked
             said = read_request(operation, query, body)
@@ -129,31 +156,37 @@ class Desk:
             turn = self.long_work if operation.long else self.turn
             if not turn.acquire(timeout=0 if operation.long else TURN_TIMEOUT_S):
                 return problems.busy() if operation.long else problems.unavailable()
-            try:
-                again = self.admit(
-                    operation, db, secret
-                )  # the changes before this one may have ended the key
+            try:  # the changes before this one may have ended the key
+                again = self.admit(right_of_operation(operation), db, who)
                 return again if isinstance(again, Problem) else operation.handle(again, **path, **said)
             finally:
                 turn.release()
-        finally:
-            db.close()
 
-    def admit(self, operation: Operation, db: Connection, secret: bytes) -> "Asked | Problem":
-        """Who asks, if they may."""
+    @contextmanager
+    def reading(self, resource: str, who: Who) -> Iterator["Asked | Problem"]:
+        """Who asks to read of a resource, with the ledger to read, until the end of the block. Raises LedgerError."""
+        with closing(open_reader(self.data_dir)) as db:
+            yield self.admit((resource, "GET"), db, who)
+
+    def admit(self, right: tuple[str, str], db: Connection, who: Who) -> "Asked | Problem":
+        """Who asks, if they may; `right` is a resource and a method."""
         snapshot, now_us = self.snapshot(db), self.clock.now_us()
-        key = snapshot.known.key_by_hash(hashlib.sha256(secret).digest(), now_us)
+        key, (resource, method) = who(snapshot, now_us), right
         if key is None:
             return problems.unauthorized()
         if not key.role:
             return problems.no_role()
-        right = right_of(operation.resource, operation.method)
-        if key.role not in RIGHTS[operation.resource].get(right, ()):
-            detail = f"The role {key.role!r} may not {operation.method} {operation.resource}."
+        if key.role not in RIGHTS[resource].get(method, ()):
+            detail = f"The role {key.role!r} may not {method.upper()} {resource}."
             return problem("forbidden", detail)
         if key.role == "member" and snapshot.terms.is_closed(key.account):
             return problem("forbidden", "The account of this key is closed. Ask whoever runs this gateway.")
         return Asked(self, db, key, snapshot.terms, now_us)
+
+
+def right_of_operation(operation: Operation) -> tuple[str, str]:
+    """The resource and the method that a role must have for it."""
+    return operation.resource, right_of(operation.resource, operation.method)
 
 
 class Asked(msgspec.Struct):

@@ -176,7 +176,7 @@ def create_key(asked: Asked, body: KeyBody) -> NewKey | Problem:
 
 def change_key(asked: Asked, id: str, body: KeyChanges) -> Key | Problem:
     """Change a key's name, account, role, models, dialects or expiry. What is called with it next finds it so."""
-    key = _touchable(asked, id)
+    key = touchable(asked, id)
     if isinstance(key, Problem):
         return key
     said = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not UNSET}
@@ -191,7 +191,7 @@ def change_key(asked: Asked, id: str, body: KeyChanges) -> Key | Problem:
 
 def rotate_key(asked: Asked, id: str, body: Rotation) -> NewKey | Problem:
     """Give a key a new secret. Without an overlap the one before is no longer good; with one, both are until its end."""
-    key = _touchable(asked, id)
+    key = touchable(asked, id)
     if isinstance(key, Problem):
         return key
     fresh, secret = rotated(
@@ -205,7 +205,7 @@ def rotate_key(asked: Asked, id: str, body: Rotation) -> NewKey | Problem:
 
 def revoke_key(asked: Asked, id: str) -> Key | Problem:
     """Revoke a key, for good: from now on nothing is called with it, on any worker."""
-    key = _touchable(asked, id)
+    key = touchable(asked, id)
     if isinstance(key, Problem):
         return key
     refused = asked.change([RevokeKey(id, asked.now_us)])
@@ -217,7 +217,7 @@ def _find(asked: Asked, id: str) -> KeyRecord | Problem:
     return key if key is not None and asked.sees(key.account) else not_found(f"key {id[:100]!r}")
 
 
-def _touchable(asked: Asked, id: str) -> KeyRecord | Problem:
+def touchable(asked: Asked, id: str) -> KeyRecord | Problem:
     """A key that is there, lives, and is for who asks to change."""
     key = _find(asked, id)
     if isinstance(key, Problem):

@@ -12,3 +12,4 @@ class Lookups(msgspec.Struct, frozen=True):
 
     prices: Callable[[str], PricesOf]  # by the words of billing.rerate.BY
     providers: Callable[[str], Collection[str]]  # that an upstream may be of
+    upstreams: Callable[[], Collection[str]] = tuple  # names of those that are served

@@ -13,8 +13,10 @@ from tokenweir.admin import (
     invoices,
     keys,
     limits,
+    passwords,
     rates,
     reconciling,
+    upstreams,
     usage,
 )
 from tokenweir.admin.desk import Asked
@@ -48,6 +50,8 @@ OPERATIONS: tuple[Operation, ...] = (
     operation("PATCH", "/keys/{id}", keys.change_key),
     operation("POST", "/keys/{id}/rotate", keys.rotate_key),
     operation("POST", "/keys/{id}/revoke", keys.revoke_key),
+    operation("PUT", "/keys/{id}/password", passwords.put_password),
+    operation("DELETE", "/keys/{id}/password", passwords.remove_password),
     operation("GET", "/limits", limits.list_limits),
     operation("PUT", "/limits", limits.put_limit),
     operation("DELETE", "/limits", limits.remove_limit),
@@ -77,4 +81,7 @@ OPERATIONS: tuple[Operation, ...] = (
     operation("POST", "/rerate", corrections.rerate_calls, long=True),
     operation("POST", "/reconcile", reconciling.reconcile_bill, long=True),
     operation("GET", "/audit", audit.list_audit),
+    operation("GET", "/upstreams", upstreams.list_upstreams),
+    operation("POST", "/upstreams/{name}/drain", upstreams.drain_upstream),
+    operation("POST", "/upstreams/{name}/restore", upstreams.restore_upstream),
 )

@@ -16,7 +16,7 @@ RIGHTS: dict[str, dict[str, frozenset[str]]] = {
     "health": {"GET": _EVERY},
     "me": {"GET": _EVERY},
     "accounts": {"GET": _EVERY, "PUT": _CHANGES, "POST": _CHANGES},
-    "keys": {"GET": _EVERY, "POST": _HAS_KEYS, "PATCH": _CHANGES},
+    "keys": {"GET": _EVERY, "POST": _HAS_KEYS, "PATCH": _CHANGES, "PUT": _HAS_KEYS, "DELETE": _HAS_KEYS},
     "limits": {"GET": _EVERY, "PUT": _CHANGES, "DELETE": _CHANGES},
     "balances": {"GET": _EVERY},
     "credits": {"GET": _EVERY, "POST": _CHANGES},
@@ -31,6 +31,7 @@ RIGHTS: dict[str, dict[str, frozenset[str]]] = {
     "rerate": {TRY: _READS_ALL, "POST": _CHANGES},
     "reconcile": {TRY: _READS_ALL},
     "audit": {"GET": _READS_ALL},
+    "upstreams": {"GET": _READS_ALL, "POST": _CHANGES},
 }
 
 #: The roles that keys of a role may give, and whose keys they may change; owners, all of them.

@@ -1,20 +1,15 @@
-"""The control process: the admin API on a Unix socket of its own, which the workers pass requests on to."""
+"""The control process: its application on a Unix socket of its own, which the workers pass requests on to."""
 
 import os
 import signal
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp
 
-from tokenweir import __version__
-from tokenweir.admin.app import make_app
-from tokenweir.admin.desk import Desk
-from tokenweir.admin.lookups import Lookups
-from tokenweir.core.clock import Clock
 from tokenweir.ledger.frames import socket_address
 from tokenweir.ledger.schema import CONTROL_SOCKET_NAME
 
@@ -24,11 +19,10 @@ DRAIN_S = 5
 KEEP_ALIVE_S = 5
 
 
-def serve(data_dir: Path, clock: Clock, random_bytes: Callable[[int], bytes], lookups: Lookups) -> None:
+def serve(data_dir: Path, app: ASGIApp) -> None:
     """Answer until SIGTERM or SIGINT, then what is under way."""
-    desk = Desk(data_dir, clock, random_bytes, __version__, lookups)
     config = uvicorn.Config(
-        make_app(desk),
+        app,
         http="httptools",
         ws="none",
         lifespan="off",

@@ -14,13 +14,21 @@ _QUESTION = "What is 12 + 30?"
 
 
 def greet(
-    resolved: Resolved, *, address: str, directory: Path, key: str, file: str, out: TextIO | None = None
+    resolved: Resolved,
+    *,
+    address: str,
+    directory: Path,
+    key: str,
+    file: str,
+    console: bool = True,
+    out: TextIO | None = None,
 ) -> None:
     """Print the greeting; `key` is empty but on the first start."""
     stream = out or sys.stdout
     bold, dim, end = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if colours(stream) else ("", "", "")
     lines = [
         f"{bold}tokenweir{end} serves {bold}{address}/v1{end}",
+        *([f"  console   {bold}{address}/console{end}"] if console else []),
         f"  ledger    {directory}",
         f"  settings  {file or 'none; environment and flags only'}",
         f"  models    {len(resolved.config.models)}",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 import msgspec
@@ -216,6 +217,20 @@ def _dialect(value: object) -> SpokenDialect:
         raise ValueError(f"is not as it should be: {error}") from None
 
 
+def _networks(value: object) -> tuple[str, ...]:
+    found = _text_list(value)
+    for text in found:
+        try:
+            ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError(f"has {text!r}, which is no address or network such as 10.0.0.0/8") from None
+    return found
+
+
+def _networks_text(text: str) -> tuple[str, ...]:
+    return _networks(list(_text_list_text(text)))
+
+
 def _only_in_file(_text: str) -> object:
     raise ValueError("can only be set in the file")
 
@@ -224,6 +239,7 @@ TEXT = Kind("text", _text, str)
 BOOLEAN = Kind("true or false", _boolean, _boolean_text)
 URL = Kind("address", _url, _url)
 TEXT_LIST = Kind("list of texts", _text_list, _text_list_text)
+NETWORKS = Kind("list of addresses", _networks, _networks_text)
 SECRET = Kind("secret", _secret, Secret.parse)
 SECRET_TABLE = Kind("table of texts or secrets", _secret_table, _only_in_file)
 PRICE = Kind("table", _price, _only_in_file)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tokenweir.cli import control
+from tokenweir.cli.around import Around
 from tokenweir.cli.children import STAGE_CONTROL, STAGE_LEDGER, STAGE_WORKERS, Child
-from tokenweir.cli.settings import Settings
 from tokenweir.cli.system import SystemClock, random_bytes
 from tokenweir.gateway.config import GatewayConfig
 from tokenweir.gateway.worker import run_worker
@@ -59,15 +59,15 @@ def writer(data_dir: Path, durability: str, gate: Gate) -> Child:
     return Child(name="ledger writer", stage=STAGE_LEDGER, run=run)
 
 
-def control_process(data_dir: Path, gate: Gate, settings_now: Callable[[], Settings]) -> Child:
-    """The admin API. What it is made of is loaded in it alone."""
+def control_process(data_dir: Path, gate: Gate, around: Around) -> Child:
+    """The admin API and the console. What they are made of is loaded in it alone."""
 
     def run() -> None:
         from tokenweir.admin.service import serve as serve_control
-        from tokenweir.cli.admin_lookups import lookups
+        from tokenweir.cli.control_app import control_app
 
         gate.close_in_child()
-        serve_control(data_dir, SystemClock(), random_bytes, lookups(data_dir, settings_now))
+        serve_control(data_dir, control_app(data_dir, SystemClock(), random_bytes, around))
 
     return Child(name="control process", stage=STAGE_CONTROL, run=run, late_us=CONTROL_LATE_US)
 

@@ -198,6 +198,37 @@ class PricesSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "https://models.dev/api.json"
 
 
+class ConsoleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[console]`: pages for people, at `/console`."""
+
+    enabled: Annotated[bool, About(kinds.BOOLEAN, "Whether the console is served.", "", "WEIR_CONSOLE")] = (
+        True
+    )
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        About(
+            kinds.NETWORKS,
+            "Addresses or networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
+            "",
+            "WEIR_CONSOLE_TRUSTED_PROXIES",
+        ),
+    ] = ("127.0.0.1", "::1")
+    idle_s: Annotated[
+        int,
+        About(
+            kinds.integer(60, 31_536_000),
+            "Time without a page after which somebody is signed out.",
+            "seconds",
+        ),
+    ] = 28_800
+    session_s: Annotated[
+        int,
+        About(
+            kinds.integer(60, 31_536_000), "Time after which somebody is signed out in any case.", "seconds"
+        ),
+    ] = 604_800
+
+
 class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[[upstream]]`: a provider or an engine."""
 
@@ -300,10 +331,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ledger: LedgerSettings = LedgerSettings()
     local: LocalSettings = LocalSettings()
     prices: PricesSettings = PricesSettings()
+    console: ConsoleSettings = ConsoleSettings()
     upstreams: tuple[UpstreamSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
     file: str = ""  # empty: there is none
     warnings: tuple[str, ...] = ()
+    sources: dict[
+        str, str
+    ] = {}  # "section.name" -> "file", or the variable or flag that set it; else the default
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:

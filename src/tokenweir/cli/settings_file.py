@@ -15,6 +15,7 @@ from tokenweir.cli.settings import (
     FILE_NAME,
     FILE_VARIABLE,
     LIMITS,
+    ConsoleSettings,
     LedgerSettings,
     LocalSettings,
     ModelSettings,
@@ -101,8 +102,9 @@ def load_settings(
         if not isinstance(table, dict):
             raise SettingsError(f"{path}: {section!r} must be a section, written [{section}]")
         once[section] = _read_table(table, rows, Place(str(path), text, section))
-    warnings += _from_environment(environ, rows, once)
-    _from_flags(flags or {}, rows, once)
+    sources = {f"{section}.{name}": "file" for section, values in once.items() for name in values}
+    warnings += _from_environment(environ, rows, once, sources)
+    _from_flags(flags or {}, rows, once, sources)
     server = {k: v for k, v in once["server"].items() if k not in LIMITS}
     limits = {k: v for k, v in once["server"].items() if k in LIMITS}
     return Settings(
@@ -111,10 +113,12 @@ def load_settings(
         ledger=_build(LedgerSettings, once["ledger"]),
         local=_build(LocalSettings, once["local"]),
         prices=_build(PricesSettings, once["prices"]),
+        console=_build(ConsoleSettings, once["console"]),
         upstreams=tuple(upstreams),
         models=tuple(models),
         file=str(path) if path else "",
         warnings=tuple(warnings),
+        sources=sources,
     )
 
 
@@ -198,7 +202,10 @@ def _literal_secrets(upstreams: Iterable[UpstreamSettings]) -> list[str]:
 
 
 def _from_environment(
-    environ: Mapping[str, str], rows: tuple[Row, ...], once: dict[str, dict[str, object]]
+    environ: Mapping[str, str],
+    rows: tuple[Row, ...],
+    once: dict[str, dict[str, object]],
+    sources: dict[str, str],
 ) -> list[str]:
     known = {row.env: row for row in rows if row.env}
     warnings = []
@@ -212,13 +219,17 @@ def _from_environment(
             continue  # set to nothing is how shells unset a variable for one command
         try:
             once[row.section][row.name] = row.kind.from_text(environ[name])
+            sources[f"{row.section}.{row.name}"] = name
         except ValueError as error:
             raise SettingsError(f"the environment variable {name} {error}") from None
     return warnings
 
 
 def _from_flags(
-    flags: Mapping[str, object], rows: tuple[Row, ...], once: dict[str, dict[str, object]]
+    flags: Mapping[str, object],
+    rows: tuple[Row, ...],
+    once: dict[str, dict[str, object]],
+    sources: dict[str, str],
 ) -> None:
     known = {row.name: row for row in rows if row.flag}
     for name, value in flags.items():
@@ -227,6 +238,7 @@ def _from_flags(
         row = known[name]
         try:
             once[row.section][name] = row.kind.from_text(str(value))
+            sources[f"{row.section}.{name}"] = row.flag
         except ValueError as error:
             raise SettingsError(f"{row.flag} {error}") from None
 

@@ -1,5 +1,7 @@
 """`docs/settings.md`, generated from the table of settings."""
 
+import msgspec
+
 from tokenweir.cli.kinds import BOOLEAN
 from tokenweir.cli.resolve_kinds import kinds_markdown
 from tokenweir.cli.settings_table import LISTS, REQUIRED, SECTIONS, Row, settings_table
@@ -12,7 +14,7 @@ variable of the environment goes over the file, a flag over both.
 
 An unknown name in the file is an error that names the nearest right one. `weir doctor` checks everything without
 starting. `kill -HUP` on the running `weir up` reads the settings again without dropping a call; host, port, workers,
-data directory and `[local]` are read at the start only. A file with an error changes nothing; the log says why.
+data directory, `[local]` and `[console]` are read at the start only. A file with an error changes nothing; the log says why.
 
 This page is generated from `src/tokenweir/cli/settings.py`.
 
@@ -37,6 +39,7 @@ _TITLES = {
     "ledger": "`[ledger]`: where it lies and how sure it is",
     "local": "`[local]`: models that run on this machine",
     "prices": "`[prices]`: where they are refreshed from",
+    "console": "`[console]`: pages for people, at `/console` ([console](console.md))",
     "upstream": "`[[upstream]]`: providers and engines; stands once for each",
     "model": "`[[model]]`: public names and what serves them; stands once for each",
 }
@@ -80,6 +83,8 @@ def _default(row: Row) -> str:
         return "–"
     if row.kind is BOOLEAN:
         return "`true`" if row.default else "`false`"
+    if isinstance(row.default, tuple):
+        return f"`{msgspec.json.encode(row.default).decode()}`"
     return f"`{row.default:g}`" if isinstance(row.default, float) else f"`{row.default}`"
 
 

@@ -8,6 +8,7 @@ from tokenweir.cli.kinds import Kind
 from tokenweir.cli.settings import (
     LIMITS,
     About,
+    ConsoleSettings,
     LedgerSettings,
     LocalSettings,
     ModelSettings,
@@ -44,6 +45,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "ledger": LedgerSettings,
     "local": LocalSettings,
     "prices": PricesSettings,
+    "console": ConsoleSettings,
     "upstream": UpstreamSettings,
     "model": ModelSettings,
 }

@@ -8,6 +8,7 @@ import msgspec
 
 from tokenweir import __version__
 from tokenweir.cli import greeting, listen, running
+from tokenweir.cli.around import Around
 from tokenweir.cli.first_key import first_key
 from tokenweir.cli.local import Local, engine_children
 from tokenweir.cli.offers import Resolved
@@ -56,10 +57,12 @@ def _serve(
 ) -> int:
     clock = SystemClock()
     key = first_key(directory, clock)
+    address = listen.url_of(settings.server.host, port)
     workers = make_workers(gate, directory, resolved.config, settings.ledger.durability)
     children = [writer(directory, settings.ledger.durability, gate), *(w.child for w in workers)]
     children += engine_children(local, gate.close_in_child)
-    children.append(control_process(directory, gate, lambda: _settings_now(options, environ)))
+    around = Around(settings, lambda: _settings_now(options, environ), environ, local, address)
+    children.append(control_process(directory, gate, around))
     supervisor = Supervisor(
         children,
         clock,
@@ -70,9 +73,15 @@ def _serve(
     )
     supervisor.hold_signals()
     supervisor.start_all()
-    address = listen.url_of(settings.server.host, port)
     running.write_status(directory, _status(settings, resolved, address, clock))
-    greeting.greet(resolved, address=address, directory=directory, key=key, file=settings.file)
+    greeting.greet(
+        resolved,
+        address=address,
+        directory=directory,
+        key=key,
+        file=settings.file,
+        console=settings.console.enabled,
+    )
     return supervisor.run()
 
 
@@ -120,5 +129,6 @@ def _fixed_changes(old: Settings, new: Settings) -> list[str]:
         "[server] workers": (old.server.workers, new.server.workers),
         "[ledger]": (old.ledger, new.ledger),
         "[local]": (old.local, new.local),
+        "[console]": (old.console, new.console),
     }
     return [name for name, (was, now) in pairs.items() if was != now]

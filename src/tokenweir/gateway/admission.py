@@ -1,6 +1,6 @@
 """Whether and how a call can be served at all: which deployments it can be told to, and what is set aside for it."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -47,13 +47,18 @@ class Reach(msgspec.Struct, frozen=True):
     anew: bool = False
 
 
-def reach(plan: Plan, wire: Wire, served: Served, body: bytes) -> Reach | Problem:
-    """Deployments that a request can be told to; where there are none, why."""
-    ways = [(d, plan.way(d, wire.name)) for d in served.deployments]
+def reach(
+    plan: Plan, wire: Wire, served: Served, body: bytes, drained: Container[str] = ()
+) -> Reach | Problem:
+    """Deployments that a request can be told to, none of them on a drained upstream; where there are none, why."""
+    taking = tuple(d for d in served.deployments if d.upstream not in drained)
+    if not taking and served.deployments:
+        return problems.drained(served.name)
+    ways = [(d, plan.way(d, wire.name)) for d in taking]
     # What was sealed here says nothing to a host.
     sealed = wire.name in TRANSLATED and MARK in body
     if not sealed and all(way is not None and way.dialect == wire.name for _, way in ways):
-        return Reach(served.deployments)
+        return Reach(taking)
     reachable = tuple(d for d, way in ways if way is not None)
     if not reachable:
         return problems.not_served(served.name, wire.name)

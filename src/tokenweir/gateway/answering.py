@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 from tokenweir.gateway.config import Limits
 from tokenweir.gateway.request import Request
 from tokenweir.protocol.http import LAST_CHUNK, chunk, status_line
-from tokenweir.protocol.problems import API_PREFIX, Problem, problem_lines
-from tokenweir.protocol.wires import error_body
+from tokenweir.protocol.problems import Problem, problem_lines
+from tokenweir.protocol.wires import error_body, error_kind
 
 if TYPE_CHECKING:
     from tokenweir.gateway.inbound import ClientConnection
@@ -94,6 +94,12 @@ class AnsweringConnection(asyncio.Protocol):
         """Whether the client has yet to take what was written."""
         return self._slow
 
+    @property
+    def peer(self) -> bytes:
+        """The address that the client connects from; empty where it has none, or is gone."""
+        name = None if self._transport is None else self._transport.get_extra_info("peername")
+        return str(name[0]).encode("ascii", "replace") if isinstance(name, tuple) and name else b""
+
     def answer(self, status: int, lines: bytes, body: bytes) -> None:
         """A whole answer. `lines` are header lines, each with its line break."""
         request, transport = self._current, self._transport
@@ -123,8 +129,7 @@ class AnsweringConnection(asyncio.Protocol):
         request = self._current
         if request is not None:
             told = error_body(request.path, anthropic=request.is_anthropic)(problem)
-            as_details = request.path.startswith(API_PREFIX)
-            self.answer(problem.status, lines + problem_lines(problem, as_details=as_details), told)
+            self.answer(problem.status, lines + problem_lines(problem, error_kind(request.path)), told)
 
     def begin(self, status: int, lines: bytes) -> None:
         """The head of a streamed answer; it travels with the first bytes."""

@@ -85,6 +85,11 @@ class Call:
         self._told: bytes | None = None  # a whole response, to be kept
         self._last: Callable[[], None] | None = None  # what the client gets once the call is settled
 
+    @property
+    def attempt(self) -> Attempt | None:
+        """The one that is under way, or was last."""
+        return self._attempt
+
     # --- before anything goes upstream
 
     def begin(self) -> None:
@@ -130,7 +135,7 @@ class Call:
         if len(self.worker.calls) >= self.plan.limits.max_in_flight:
             self._refuse(problems.overloaded(f"{self.plan.limits.max_in_flight} calls are under way"))
             return
-        reached = reach(self.plan, self.wire, served, self.body)
+        reached = reach(self.plan, self.wire, served, self.body, self.worker.link.terms.drained)
         if isinstance(reached, Problem):
             self._refuse(reached)
             return

@@ -36,6 +36,7 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True):
     first_byte_timeout_s: float = 300.0
     between_bytes_timeout_s: float = 120.0
     max_connections: int = 1024
+    unpacks: bool = True  # compressed answers are read; else they are handed on as they are
     local: bool = False  # an engine on this machine, found or started by us
 
 

@@ -10,6 +10,9 @@ METRICS = {
     "weir_tokens": ("counter", "Tokens, by class"),
     "weir_in_flight": ("gauge", "Calls under way"),
     "weir_connections": ("gauge", "Client connections"),
+    "weir_upstream_in_flight": ("gauge", "Attempts under way, by upstream"),
+    "weir_cooling": ("gauge", "Workers that try a deployment last since it failed a moment ago"),
+    "weir_streaming_tokens": ("gauge", "Output tokens so far of the streams under way"),
     "weir_ttft_seconds": ("histogram", "From a call's arrival to the first byte of its answer"),
 }
 TTFT_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -32,11 +35,9 @@ class Counters:
         self._ttft[bisect_left(TTFT_BOUNDS_S, ttft_us / 1e6)] += 1
         self._ttft_sum_us += ttft_us
 
-    def values(self, in_flight: int, connections: int) -> dict[str, float]:
+    def values(self, gauges: dict[str, float]) -> dict[str, float]:
         """Everything as one flat mapping that can be summed over workers."""
-        values = dict(self._counts)
-        values["weir_in_flight"] = in_flight
-        values["weir_connections"] = connections
+        values = {**self._counts, **gauges}
         for bound, count in zip((*TTFT_BOUNDS_S, "+Inf"), self._ttft, strict=True):
             values[f"weir_ttft_seconds|le={bound}"] = count
         values["weir_ttft_seconds|sum"] = self._ttft_sum_us / 1e6

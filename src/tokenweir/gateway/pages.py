@@ -128,7 +128,7 @@ def metrics(worker: "Worker", request: Request, client: ClientConnection) -> Non
     if not worker.link.available:  # the sum is kept by the ledger's writer
         client.refuse(ledger_unavailable(), worker.lines(request))
         return
-    worker.link.push_counters(worker.counters.values(len(worker.calls), len(worker.connections)))
+    worker.link.push_counters(worker.counters.values(worker.gauges()))
     lines = _PROMETHEUS + worker.lines(request)
     worker.link.read_counters(lambda values: client.answer(200, lines, exposition(values)))
 

@@ -15,7 +15,14 @@ from tokenweir.gateway.upstream import Upstream
 from tokenweir.gateway.upstream_connection import Fault, UpstreamConnection
 from tokenweir.ledger.schema import CONTROL_SOCKET_NAME
 from tokenweir.protocol.http import connection_names, header_lines
-from tokenweir.protocol.problems import API_PREFIX, Problem, control_away, control_broke, control_slow
+from tokenweir.protocol.problems import (
+    API_PREFIX,
+    CONSOLE_PREFIX,
+    Problem,
+    control_away,
+    control_broke,
+    control_slow,
+)
 
 if TYPE_CHECKING:
     from tokenweir.gateway.worker import Worker
@@ -29,10 +36,11 @@ class Passed(NamedTuple):
     needs_key: bool = False  # any that is known: so much is kept for nobody else
 
 
-#: The first row counts. A bill is longer than what else is sent; the console will be another row.
+#: The first row counts. A bill is longer than what else is sent.
 PASSED = (
     Passed(API_PREFIX + b"reconcile", 16 * 1024 * 1024, needs_key=True),
     Passed(API_PREFIX, 1024 * 1024),
+    Passed(CONSOLE_PREFIX, 256 * 1024),
 )
 #: A path that begins with one of these is handed on.
 PREFIXES = tuple(row.prefix for row in PASSED)
@@ -41,8 +49,9 @@ PREFIXES = tuple(row.prefix for row in PASSED)
 CONNECT_TIMEOUT_S = 3.0
 FIRST_BYTE_TIMEOUT_S = 60.0
 BETWEEN_BYTES_TIMEOUT_S = 60.0
-#: Requests that one worker hands on at a time; more wait for as long as a connection may take.
-MAX_CONNECTIONS = 32
+#: Requests that one worker hands on at a time; more wait for as long as a connection may take. A page of the console
+#: that is looked at keeps one open for its events.
+MAX_CONNECTIONS = 256
 #: An answer that says its length, up to this, goes on whole; any other as it comes.
 WHOLE_BYTES = 256 * 1024
 #: What a HEAD is answered from is read for its length alone.
@@ -91,6 +100,7 @@ def control_process(data_dir: Path, loop: asyncio.AbstractEventLoop, ticks_per_s
         first_byte_timeout_s=FIRST_BYTE_TIMEOUT_S,
         between_bytes_timeout_s=BETWEEN_BYTES_TIMEOUT_S,
         max_connections=MAX_CONNECTIONS,
+        unpacks=False,
     )
     return Upstream(config, loop, ticks_per_s)
 
@@ -101,7 +111,9 @@ class Passing:
     def __init__(self, worker: "Worker", client: AnsweringConnection, request: Request) -> None:
         self._client: AnsweringConnection | None = client
         self._request = request
+        self._worker = worker
         self._lines = worker.lines(request)
+        self._peer = client.peer
         self._upstream = worker.control
         self._connection: UpstreamConnection | None = None
         self._may_ask_again = request.method in _SAFE
@@ -122,6 +134,13 @@ class Passing:
         self._client = None
         self._stop()
 
+    def finish(self) -> None:
+        """End a stream of events in order: it has no end of its own, and whoever reads it connects anew."""
+        client = self._client
+        self.client_gone()
+        if client is not None:
+            client.end(b"")
+
     def client_slow(self) -> None:
         if self._connection is not None:
             self._connection.pause()
@@ -134,7 +153,7 @@ class Passing:
 
     def connected(self, connection: UpstreamConnection) -> None:
         self._connection = connection
-        connection.send(self, passed_head(self._request), self._request.body)
+        connection.send(self, passed_head(self._request, self._peer), self._request.body)
 
     def answer_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         named = dict(headers)
@@ -149,6 +168,10 @@ class Passing:
             self._client.begin(status, self._lines + self._answer_lines)
             if self._client.is_slow:
                 self.client_slow()
+            if named.get(b"content-type", b"").startswith(b"text/event-stream"):
+                self._worker.event_streams.add(self)
+                if self._worker.draining:
+                    self.finish()
 
     def answer_data(self, data: bytes) -> None:
         if self._client is None:
@@ -164,6 +187,7 @@ class Passing:
 
     def answer_end(self) -> None:
         self._connection = None
+        self._worker.event_streams.discard(self)
         if self._client is None:
             return
         if self._streams:
@@ -173,6 +197,7 @@ class Passing:
 
     def answer_fault(self, fault: Fault, detail: str) -> None:
         sent, self._connection = self._connection is not None, None
+        self._worker.event_streams.discard(self)
         if self._client is None:
             return
         if self._streams:
@@ -185,6 +210,7 @@ class Passing:
             self._client.refuse(_problem(fault) if sent else control_away(), self._lines)
 
     def _stop(self) -> None:
+        self._worker.event_streams.discard(self)
         if self._connection is not None:
             self._connection.abandon()
             self._connection = None
@@ -195,20 +221,22 @@ def _problem(fault: Fault) -> Problem:
     return control_slow() if fault in (Fault.TIMEOUT, Fault.STALLED) else control_broke()
 
 
-def passed_head(request: Request) -> bytes:
+def passed_head(request: Request, peer: bytes = b"") -> bytes:
     """The head of a request as the control process gets it.
 
     Each has a connection of its own: over a Unix socket that costs nothing, and a change is never sent twice because
-    a kept connection was found closed. A HEAD is asked as a GET, whose answer tells its length.
+    a kept connection was found closed. A HEAD is asked as a GET, whose answer tells its length. `x-weir-client` is the
+    address that the client connects from: what a client sends under that name is not passed on.
     """
     headers = request.headers
     method = "GET" if request.method == "HEAD" else request.method
     hop = connection_names(headers.get(b"connection", b""))
     own = header_lines((name, headers[name]) for name in PASSED_ON if name in headers and name not in hop)
-    return b"%b %b HTTP/1.1\r\n%bconnection: close\r\ncontent-length: %d\r\n\r\n" % (
+    return b"%b %b HTTP/1.1\r\n%bx-weir-client: %b\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % (
         method.encode(),
         origin_form(request.target),
         own,
+        peer,
         len(request.body),
     )
 

@@ -28,6 +28,7 @@ ANTHROPIC = frozenset({b"anthropic-beta", b"anthropic-version"})
 PASSED_ON = frozenset(
     {
         b"accept",
+        b"accept-encoding",
         b"accept-language",
         b"authorization",
         b"content-type",
@@ -36,6 +37,8 @@ PASSED_ON = frozenset(
         b"if-none-match",
         b"last-event-id",
         b"origin",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
     }
 )
 #: All that is kept of a head; the rest is read and dropped.

@@ -55,6 +55,8 @@ class TokenCount:
             self._refuse(problems.not_allowed(asked.model, "messages", key.models, key.dialects))
             return
         for deployment in served.deployments:
+            if deployment.upstream in self._worker.link.terms.drained:
+                continue
             way = plan.way(deployment, "messages")
             if way is not None and way.dialect == "messages" and way.host.of(deployment.model).counts_tokens:
                 self._ask(deployment, way, asked)

@@ -227,7 +227,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self._framed = True
                 if value.strip().lower() != b"chunked":
                     self._defect = "it uses a transfer coding that nobody asked for"
-            elif name == b"content-encoding":
+            elif name == b"content-encoding" and self._owner.config.unpacks:
                 self._decode(value.strip().lower())
         if self._sink is not None and not self._defect:
             self._sink.answer_head(status, headers)

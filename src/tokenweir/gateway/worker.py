@@ -64,6 +64,7 @@ class Worker:
         self.control = control_process(data_dir, self.loop, TICKS_PER_S)
         self.connections: set[ClientConnection] = set()
         self.calls: dict[bytes, Call] = {}
+        self.event_streams: set[Passing] = set()  # without an end of their own
         self.cooling: dict[str, int] = {}  # deployment -> steady µs until which it is tried last
         self.counters = Counters()
         self.runs = Runs(clock.steady_us, self._is_live)
@@ -181,7 +182,7 @@ class Worker:
         self._ticks += 1
         if self._ticks % int(TICKS_PER_S) == 0 or not self.date_line:
             self.date_line = f"date: {formatdate(self.clock.now_us() / 1e6, usegmt=True)}\r\n".encode()
-            self.link.push_counters(self.counters.values(len(self.calls), len(self.connections)))
+            self.link.push_counters(self.counters.values(self.gauges()))
         for connection in tuple(self.connections):
             connection.tick()
         for upstream in (*self._upstreams.values(), self.control):
@@ -190,10 +191,27 @@ class Worker:
             call.tick()
         self.runs.tick()
 
+    def gauges(self) -> dict[str, float]:
+        """What is under way at this moment."""
+        values: dict[str, float] = {
+            "weir_in_flight": len(self.calls),
+            "weir_connections": len(self.connections),
+        }
+        attempts = [call.attempt for call in self.calls.values() if call.attempt is not None]
+        for attempt in attempts:
+            name = f"weir_upstream_in_flight|upstream={attempt.deployment.upstream}"
+            values[name] = values.get(name, 0) + 1
+        values["weir_streaming_tokens"] = sum(a.meter.counted for a in attempts if a.meter is not None)
+        now_us = self.clock.steady_us()
+        cooling = (name for name, until_us in self.cooling.items() if until_us > now_us)
+        return values | {f"weir_cooling|deployment={name}": 1 for name in cooling}
+
     async def drain(self) -> None:
         """Take nothing new, let what runs end within the set time, end the rest, and see all of it settled."""
         self.draining = True
         self.runs.release()
+        for stream in tuple(self.event_streams):
+            stream.finish()
         for connection in tuple(self.connections):
             connection.drain()
         await self._until_quiet(self.limits.drain_timeout_s, unless=self.hurried)

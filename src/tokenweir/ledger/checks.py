@@ -211,6 +211,34 @@ def _invoice(terms: Terms, change: t.IssueInvoice) -> str:
     return wrong_id(change.invoice.id, "an invoice")
 
 
+def _password(terms: Terms, change: t.SetPassword) -> str:
+    key = terms.keys.get(change.key)
+    if key is None or key.revoked_us is not None:
+        return f"there is no key {change.key!r} that lives"
+    if not change.hash:
+        return "" if change.key in terms.passwords else f"{change.key} has no password"
+    if not key.role:
+        return f"{change.key} is for calls; give it a role first"
+    if not change.hash.startswith("$argon2id$"):
+        return "a password is kept as a hash of Argon2id"
+    others = (terms.keys[id] for id in terms.passwords if id != change.key)
+    same = next((other for other in others if other.name == key.name and other.revoked_us is None), None)
+    return (
+        "" if same is None else f"{same.id} is called {key.name!r} too and has a password; rename one of them"
+    )
+
+
+def _drain(terms: Terms, change: t.DrainUpstream) -> str:
+    if not change.drained.upstream:
+        return "name the upstream that is to get no new calls"
+    known = change.drained.upstream in terms.drained
+    return f"{change.drained.upstream} is drained already" if known else ""
+
+
+def _restore(terms: Terms, change: t.RestoreUpstream) -> str:
+    return "" if change.upstream in terms.drained else f"{change.upstream!r} is not drained"
+
+
 def _note(terms: Terms, change: t.NoteCorrection) -> str:
     return "" if change.id else "a correction needs an id"
 
@@ -229,6 +257,9 @@ _CHECKS: dict[type, Callable[..., str]] = {
     t.SetRate: _rate,
     t.SetStandingCost: _standing_cost,
     t.IssueInvoice: _invoice,
+    t.SetPassword: _password,
+    t.DrainUpstream: _drain,
+    t.RestoreUpstream: _restore,
     t.NoteCorrection: _note,
 }
 

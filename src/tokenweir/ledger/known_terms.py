@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from tokenweir.catalog.charges import ChargeRule
 from tokenweir.catalog.price import AppliedPrice, Rates
-from tokenweir.ledger.terms import Change, KeyRecord, RevokeKey, SetKey, StandingCost, Terms
+from tokenweir.ledger.terms import Change, Drained, KeyRecord, RevokeKey, SetKey, StandingCost, Terms
 
 
 class KnownTerms:
@@ -54,6 +54,11 @@ class KnownTerms:
         costs = self._terms.standing_costs.values()
         found = (cost for cost in costs if cost.upstream == upstream and cost.is_in_force(at_us))
         return next(map(standing_price, found), None)
+
+    @property
+    def drained(self) -> dict[str, Drained]:
+        """Upstreams that get no new calls."""
+        return self._terms.drained
 
     @property
     def has_standing_costs(self) -> bool:

@@ -73,6 +73,14 @@ class KeyRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.revoked_us is None and (self.expires_us is None or at_us < self.expires_us)
 
 
+class Drained(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An upstream that gets no new calls, since when and why."""
+
+    upstream: str
+    since_us: int
+    note: str = ""
+
+
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """A month of an account: a fee, what is included for it, and what is charged beyond that."""
 
@@ -236,6 +244,25 @@ class IssueInvoice(msgspec.Struct, frozen=True, tag="invoice"):
     invoice: Invoice
 
 
+class SetPassword(msgspec.Struct, frozen=True, tag="password"):
+    """Whoever knows the password signs in to the console as this key. `hash` is Argon2's; empty: nobody does any more."""
+
+    key: str
+    hash: str
+
+
+class DrainUpstream(msgspec.Struct, frozen=True, tag="drain"):
+    """From now on no new call goes to an upstream, on any worker; those under way end as they began."""
+
+    drained: Drained
+
+
+class RestoreUpstream(msgspec.Struct, frozen=True, tag="restore"):
+    """Calls go to an upstream again."""
+
+    upstream: str
+
+
 class NoteCorrection(msgspec.Struct, frozen=True, tag="correction"):
     """Why entries were corrected; they follow, and name `id` as their reason."""
 
@@ -259,6 +286,9 @@ Change = (
     | SetRate
     | SetStandingCost
     | IssueInvoice
+    | SetPassword
+    | DrainUpstream
+    | RestoreUpstream
     | NoteCorrection
 )
 
@@ -285,6 +315,8 @@ class Terms(msgspec.Struct):
     rates: dict[tuple[str, str, str], ExchangeRate] = {}
     standing_costs: dict[str, StandingCost] = {}
     invoices: dict[str, Invoice] = {}
+    passwords: dict[str, str] = {}  # Argon2's hash, by key
+    drained: dict[str, Drained] = {}  # by upstream
 
     def copy(self) -> "Terms":
         """The same terms, to try changes on."""
@@ -307,6 +339,14 @@ class Terms(msgspec.Struct):
                 self.limits.setdefault(scope, {})[limit.name] = limit
             case RemoveLimit(scope=scope, model=model, unit=unit, window=window):
                 self.limits[scope].pop((model, unit, window), None)  # a worker may be told what it knows
+            case SetPassword(key=id, hash=""):
+                self.passwords.pop(id, None)
+            case SetPassword(key=id, hash=hash):
+                self.passwords[id] = hash
+            case DrainUpstream(drained=drained):
+                self.drained[drained.upstream] = drained
+            case RestoreUpstream(upstream=upstream):
+                self.drained.pop(upstream, None)
             case _:
                 self._apply_money(change)
 

@@ -1,5 +1,6 @@
 """What a client is told when its call cannot be served, in the shape of its dialect."""
 
+import html
 from http import HTTPStatus
 
 import msgspec
@@ -9,6 +10,9 @@ from tokenweir.protocol.messages_errors import error_type
 _STREAM_ENCODER = msgspec.json.Encoder()
 #: Where the admin API is; its errors are problem details (RFC 9457).
 API_PREFIX = b"/api/v1/"
+#: Where the console is; its errors are pages, since people read them.
+CONSOLE_PREFIX = b"/console"
+JSON_KIND = b"application/json"
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -206,6 +210,15 @@ def upstream_timeout(message: str) -> Problem:
     return Problem(504, "server_error", "upstream_timeout", message)
 
 
+def drained(model: str) -> Problem:
+    """503: every upstream that has the model was taken out of service by hand."""
+    message = (
+        f"Every upstream of {model!r} is drained at the moment. Ask whoever runs this gateway, "
+        "or restore one: weir upstreams restore NAME."
+    )
+    return Problem(503, "server_error", "drained", message, retry_after_s=30)
+
+
 def control_away() -> Problem:
     """503: nothing of the request was handed on."""
     message = (
@@ -229,9 +242,8 @@ def control_slow() -> Problem:
     return Problem(504, "server_error", "control_slow", message)
 
 
-def problem_lines(problem: Problem, *, as_details: bool = False) -> bytes:
-    """Header lines of a problem's answer."""
-    kind = b"application/problem+json" if as_details else b"application/json"
+def problem_lines(problem: Problem, kind: bytes = JSON_KIND) -> bytes:
+    """Header lines of a problem's answer, whose body is of this kind."""
     lines = b"content-type: %b\r\n%b" % (kind, problem.lines)
     if problem.retry_after_s is not None:
         lines += b"retry-after: %d\r\n" % problem.retry_after_s
@@ -264,6 +276,17 @@ def details(status: int, code: str, detail: str) -> Details:
 def details_error(problem: Problem) -> bytes:
     """The body of a problem's answer, as RFC 9457 has it."""
     return msgspec.json.encode(details(problem.status, problem.code, problem.message))
+
+
+def page_error(problem: Problem) -> bytes:
+    """A problem as a page. Nothing of the request stands in it but what its message says, escaped."""
+    title, message = HTTPStatus(problem.status).phrase, html.escape(problem.message)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title} · Tokenweir</title></head><body><main><h1>{title}</h1><p>{message}</p>"
+        '<p><a href="/console">Try again</a></p></main></body></html>\n'
+    ).encode()
 
 
 def stream_error(problem: Problem) -> bytes:

@@ -121,11 +121,24 @@ BY_PATH = {f"/v1{wire.path}".encode(): wire for wire in WIRES.values()}
 COUNT_TOKENS_PATH = b"/v1/messages/count_tokens"
 
 
+#: What the control process answers: prefix, kind of an error's body, and the body.
+_OF_CONTROL: tuple[tuple[bytes, bytes, Callable[[Problem], bytes]], ...] = (
+    (problems.API_PREFIX, b"application/problem+json", problems.details_error),
+    (problems.CONSOLE_PREFIX, b"text/html; charset=utf-8", problems.page_error),
+)
+
+
+def error_kind(path: bytes) -> bytes:
+    """The media type of an error of this path."""
+    return next((kind for prefix, kind, _ in _OF_CONTROL if path.startswith(prefix)), problems.JSON_KIND)
+
+
 def error_body(path: bytes, *, anthropic: bool) -> Callable[[Problem], bytes]:
     """How an error of this path is told; `anthropic`: the client says that it speaks to Anthropic's API."""
     wire = BY_PATH.get(path)
     if wire is not None:
         return wire.error_body
-    if path.startswith(problems.API_PREFIX):
-        return problems.details_error
+    own = next((row for row in _OF_CONTROL if path.startswith(row[0])), None)
+    if own is not None:
+        return own[2]
     return problems.messages_error if anthropic or path.startswith(b"/v1/messages") else problems.chat_error

@@ -166,5 +166,12 @@ _WORDS: dict[type, Callable[..., str]] = {
     t.SetRate: _rate,
     t.SetStandingCost: _standing,
     t.IssueInvoice: _invoice,
+    t.SetPassword: lambda change: (
+        f"{'password' if change.hash else 'no password'} of key {change.key} for the console"
+    ),
+    t.DrainUpstream: lambda change: (
+        f"upstream {change.drained.upstream} gets no new calls" + _details(("", change.drained.note))
+    ),
+    t.RestoreUpstream: lambda change: f"upstream {change.upstream} gets calls again",
     t.NoteCorrection: _note,
 }

@@ -9,7 +9,7 @@ from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
 from tokenweir.ledger.database import Connection
 from tokenweir.ledger.entries import ENDS, Entry, Kind, Outcome
-from tokenweir.ledger.views.reader import COLUMNS, read_entry
+from tokenweir.ledger.views.reader import COLUMNS, read_entry, seq_before
 
 MAX_PAGE = 1_000
 _ENDS = frozenset({*ENDS, Kind.REFUSED})
@@ -92,8 +92,13 @@ def calls(
     outcome: str = "",
     since_us: int | None = None,
     until_us: int | None = None,
+    min_cost: tuple[int, str] | None = None,
+    min_duration_us: int | None = None,
 ) -> list[CallRow]:
-    """Ended and refused calls, newest first; the next page is before the last row's `seq`. `accounts`: only theirs."""
+    """Ended and refused calls, newest first; the next page is before the last row's `seq`. `accounts`: only theirs.
+
+    `min_cost` is pico and currency, and asks what the attempt cost that ended the call.
+    """
     named = None if accounts is None else msgspec.json.encode(sorted(accounts)).decode()
     asked: tuple[tuple[str, str | int | None], ...] = (
         ("seq < ?", before_seq),
@@ -104,6 +109,10 @@ def calls(
         ("outcome = ?", outcome or None),
         ("at_us >= ?", since_us),
         ("at_us < ?", until_us),
+        ("cost_pico >= ?", None if min_cost is None else min_cost[0]),
+        ("currency = ?", None if min_cost is None else min_cost[1]),
+        ("duration_us >= ?", min_duration_us),
+        ("seq > ?", None if since_us is None else seq_before(connection, since_us)),
     )
     conditions = [(text, value) for text, value in asked if value is not None]
     where = " AND ".join([_FIRST_END, *(text for text, _ in conditions)])

@@ -13,6 +13,8 @@ from tokenweir.ledger.entries import Entry
 from tokenweir.ledger.schema import ENTRY_COLUMNS, check_version
 
 COLUMNS = ", ".join(ENTRY_COLUMNS)
+#: By how much openings of several workers may stand out of order; their clocks are one, and a commit takes seconds at most.
+OUT_OF_ORDER_US = 600_000_000
 #: Entries that are read in one read transaction.
 AT_ONCE = 10_000
 
@@ -36,6 +38,25 @@ def open_reader(data_dir: Path) -> Connection:
 def last_seq(connection: Connection) -> int:
     """The number of the newest entry; 0 for none."""
     return int(connection.execute("SELECT COALESCE(MAX(seq), 0) FROM entries").fetchone()[0])
+
+
+def seq_before(connection: Connection, at_us: int) -> int:
+    """An entry behind which every entry of that moment or later lies: there a search by time may begin.
+
+    Openings stand nearly in the order of their times; what was corrected later stands behind them, and so do ends.
+    """
+    low, high = 0, last_seq(connection)
+    while low < high:
+        middle = (low + high) // 2
+        found = connection.execute(
+            "SELECT seq, at_us FROM entries WHERE seq > ? AND seq <= ? AND kind = 'opened' ORDER BY seq LIMIT 1",
+            (middle, high),
+        ).fetchone()
+        if found is None or found[1] >= at_us - OUT_OF_ORDER_US:
+            high = middle
+        else:
+            low = found[0]
+    return low
 
 
 def entries(

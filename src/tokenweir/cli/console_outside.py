@@ -1,0 +1,101 @@
+"""What the console is told of settings and catalog. Upstreams' headers and keys stay here."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from tokenweir.catalog.pricing import from_now_on
+from tokenweir.cli.around import Around
+from tokenweir.cli.secrets import Secret
+from tokenweir.cli.settings import Settings
+from tokenweir.cli.settings_table import LISTS, REQUIRED, settings_table
+from tokenweir.cli.sources import catalog_book, resolve_now
+from tokenweir.console.outside import Deployment, Model, Outside, Rules, Served, Setting, Upstream
+from tokenweir.core.clock import Clock
+from tokenweir.gateway.config import DeploymentConfig
+
+#: What was found out is good for this long: engines are looked for on their usual ports.
+KEPT_US = 10_000_000
+
+
+def outside(data_dir: Path, clock: Clock, around: Around) -> Outside:
+    """That of a data directory."""
+    console = around.settings.console
+    return Outside(
+        served=_kept(lambda: served_now(data_dir, clock, around), clock),
+        settings=lambda: settings_now(around.settings_now()),
+        address=lambda: around.address,
+        rules=Rules(
+            enabled=console.enabled,
+            trusted_proxies=console.trusted_proxies,
+            idle_us=console.idle_s * 1_000_000,
+            longest_us=console.session_s * 1_000_000,
+        ),
+    )
+
+
+def _kept(read: Callable[[], Served], clock: Clock) -> Callable[[], Served]:
+    known: list[tuple[int, Served]] = []
+
+    def kept() -> Served:
+        now_us = clock.steady_us()
+        if not known or now_us - known[0][0] >= KEPT_US:
+            known[:] = [(now_us, read())]
+        return known[0][1]
+
+    return kept
+
+
+def served_now(data_dir: Path, clock: Clock, around: Around) -> Served:
+    """What the settings of this moment serve. Raises SettingsError or CatalogError."""
+    resolved = resolve_now(around.settings_now(), around.environ, around.local, catalog_book(data_dir))
+    now_us = clock.now_us()
+
+    def told(deployment: DeploymentConfig) -> Deployment:
+        return Deployment(
+            name=deployment.name,
+            upstream=deployment.upstream,
+            model=deployment.model,
+            prices=from_now_on(deployment.prices, now_us),
+            context=deployment.context,
+            max_output=deployment.max_output,
+            flags=resolved.flags.get(deployment.name, ()),
+        )
+
+    deployments = {d.name: told(d) for d in resolved.config.deployments}
+    sources = {source.upstream: source for source in resolved.sources}
+    models = tuple(
+        Model(model.name, model.aliases, tuple(deployments[name] for name in model.deployments))
+        for model in resolved.config.models
+    )
+    upstreams = tuple(
+        Upstream(
+            u.name, u.kind, sources[u.name].address, sources[u.name].why, tuple(t.dialect for t in u.targets)
+        )
+        for u in resolved.config.upstreams
+    )
+    return Served(models, upstreams)
+
+
+def settings_now(settings: Settings) -> tuple[Setting, ...]:
+    """Every setting that stands once; those of upstreams and models are on pages of their own."""
+    told = []
+    for row in settings_table():
+        if row.section in LISTS or row.default is REQUIRED:
+            continue
+        holder = getattr(settings, row.section)
+        value = getattr(holder if hasattr(holder, row.name) else settings.limits, row.name)
+        source = settings.sources.get(f"{row.section}.{row.name}", "default")
+        told.append(Setting(row.section, row.name, _shown(value), source, row.help, row.unit))
+    return tuple(told)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.shown
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return msgspec.json.encode(value).decode()
+    return f"{value:g}" if isinstance(value, float) else str(value)

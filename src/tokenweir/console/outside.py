@@ -1,0 +1,73 @@
+"""What the settings and the catalog say of what is served, which the console knows nothing of itself. No secrets."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from tokenweir.catalog.price import Price
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """One model on one upstream."""
+
+    name: str  # "upstream/model"
+    upstream: str
+    model: str  # as the upstream calls it
+    prices: tuple[Price, ...]  # from now on; empty: unpriced
+    context: int | None
+    max_output: int | None
+    flags: tuple[str, ...]  # what it can do, as far as is known
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A public name and what serves it, in order."""
+
+    name: str
+    aliases: tuple[str, ...]
+    deployments: tuple[Deployment, ...]
+
+
+class Upstream(msgspec.Struct, frozen=True):
+    """A provider or an engine."""
+
+    name: str
+    kind: str
+    address: str
+    why: str  # it is there: by the settings, by a key in the environment, since it was found
+    dialects: tuple[str, ...]
+
+
+class Served(msgspec.Struct, frozen=True):
+    """What `weir up` serves by the settings of this moment."""
+
+    models: tuple[Model, ...]
+    upstreams: tuple[Upstream, ...]
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A setting as it is in force; the value of a secret is only its name."""
+
+    section: str
+    name: str
+    value: str
+    source: str  # "default", "file", or the variable or flag that sets it
+    help: str
+    unit: str
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """The console's own settings."""
+
+    enabled: bool = True
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    idle_us: int = 8 * 3600 * 1_000_000
+    longest_us: int = 7 * 24 * 3600 * 1_000_000
+
+
+class Outside(msgspec.Struct, frozen=True, kw_only=True):
+    """Given to the console by who wires it. Each reads anew, and raises SettingsError or CatalogError."""
+
+    served: Callable[[], Served]
+    settings: Callable[[], tuple[Setting, ...]]
+    address: Callable[[], str]  # of the gateway, as its user was told: "http://127.0.0.1:8787"
+    rules: Rules = Rules()

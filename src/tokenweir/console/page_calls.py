@@ -1,0 +1,131 @@
+"""Calls: found by time, account, key, run, model, outcome, cost and latency; newest first."""
+
+from collections.abc import Mapping
+
+from tokenweir.admin.problems import Problem, problem
+from tokenweir.admin.rights import reads_all
+from tokenweir.console.page import Outcome, Visit, shown
+from tokenweir.console.table import Badge, Column, Link, Table
+from tokenweir.core.money import check_currency, parse_amount
+from tokenweir.ledger.entries import Outcome as Ended
+from tokenweir.ledger.views import MAX_PAGE, CallRow
+from tokenweir.ledger.views import calls as find_calls
+
+ON_A_PAGE = 50
+COLUMNS = (
+    Column("at", "time"),
+    Column("call", "link"),
+    Column("model"),
+    Column("key", "link"),
+    Column("account"),
+    Column("upstream"),
+    Column("outcome", "badge"),
+    Column("prompt", "number"),
+    Column("cached", "number"),
+    Column("completion", "number"),
+    Column("cost", "money"),
+    Column("ttft", "ms"),
+    Column("duration", "ms"),
+)
+_TONES = {Ended.OK: "good", Ended.CANCELLED: "", Ended.REFUSED: "warn"}
+
+
+def show(visit: Visit) -> Outcome:
+    """The list."""
+    period = visit.period()
+    rows = _found(visit, period.since_us, period.until_us)
+    if isinstance(rows, Problem):
+        visit.problem, rows = rows, []
+    table = table_of(visit, rows, "calls")
+    more = len(rows) == ON_A_PAGE and not visit.wants_csv
+    return shown(
+        "calls.html",
+        tables=(
+            Table(
+                name="calls",
+                words="calls",
+                columns=COLUMNS,
+                rows=table.rows,
+                sorts=False,
+                next=visit.link(after=rows[-1].seq) if more else "",
+            ),
+        ),
+        period=period,
+        outcomes=[outcome.value for outcome in Ended],
+        is_filtered=any(
+            visit.query.get(name) for name in ("account", "key", "run", "model", "outcome", "cost", "ms")
+        ),
+    )
+
+
+def _found(visit: Visit, since_us: int, until_us: int) -> list[CallRow] | Problem:
+    query = visit.query
+    try:
+        cost = _amount(query.get("cost", ""))
+        slowest_us = int(float(query["ms"]) * 1000) if query.get("ms") else None
+        before = int(query["after"]) if query.get("after") else None
+    except ValueError as error:
+        return problem("wrong_form", f"{error}.")
+    accounts = visit.accounts
+    if query.get("account"):
+        below = visit.asked.terms.below(query["account"])
+        accounts = below if accounts is None else below & accounts
+    return find_calls(
+        visit.db,
+        limit=MAX_PAGE if visit.wants_csv else ON_A_PAGE,
+        before_seq=before,
+        accounts=accounts,
+        since_us=since_us,
+        until_us=until_us,
+        min_cost=cost,
+        min_duration_us=slowest_us,
+        **{name: query.get(name, "") for name in ("key", "run", "model", "outcome")},
+    )
+
+
+def _amount(text: str) -> tuple[int, str] | None:
+    """`0.5 CNY`."""
+    if not text:
+        return None
+    amount, _, currency = text.partition(" ")
+    return parse_amount(amount), check_currency(currency.strip().upper())
+
+
+def table_of(visit: Visit, rows: list[CallRow], name: str) -> Table:
+    """Calls as a table; what one cost is for those who may know it, others see what they are charged."""
+    return Table(
+        name=name, words="calls", columns=COLUMNS, rows=[_row(visit, row) for row in rows], sorts=False
+    )
+
+
+def _row(visit: Visit, row: CallRow) -> tuple[object, ...]:
+    key = visit.asked.terms.keys.get(row.key)
+    return (
+        row.at_us,
+        Link(row.call[-12:], visit.to(f"/calls/{row.call}")),
+        row.model,
+        Link(row.key if key is None else key.name, visit.to(f"/keys/{row.key}")),
+        row.account,
+        row.upstream,
+        outcome_badge(row.outcome),
+        row.usage.prompt,
+        row.usage.cache_read,
+        row.usage.completion,
+        paid(visit, row),
+        None if row.ttft_us is None else row.ttft_us / 1000,
+        None if row.duration_us is None else row.duration_us / 1000,
+    )
+
+
+def outcome_badge(outcome: Ended | None) -> Badge | None:
+    """How a call ended."""
+    if outcome is None:
+        return None
+    return Badge(outcome.value, _TONES.get(outcome, "bad"), f"outcome.{outcome.value}")
+
+
+def paid(visit: Visit, row: CallRow) -> Mapping[str, int] | None:
+    """What a call cost by currency; None: nothing has a price, or who looks may not know it."""
+    if reads_all(visit.asked.actor):
+        return row.cost_pico or None
+    return row.charge_pico or row.cost_pico or None
