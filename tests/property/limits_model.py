@@ -5,6 +5,7 @@ Nothing here is shared with `ledger.laws` and `ledger.budgets` but the windows' 
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import permutations
 
 from tokenweir.ledger.terms import Credit, Limit, Plan
 from tokenweir.ledger.windows import NEVER_US, window_of
@@ -207,34 +208,79 @@ class Model:
                 lot.until_us = NEVER_US if credit.expires_us is None else credit.expires_us
         return purse.lots
 
-    def held(self, account: str, unit: str, month_us: int | None = None) -> int:
-        """What calls under way have set aside of a purse."""
-        under = [c for c in self.calls if c.open and self.purse_of(c.account) == account]
-        if unit == "tokens":
-            of_month = [c for c in under if self.month(account, c.opened_us)[0] == month_us]
-            return sum(c.reserves["tokens"] for c in of_month if c.by_allowance)
-        return sum(c.reserves.get(unit, 0) for c in under if not c.by_allowance)
+    def under_way(self, account: str) -> list[Call]:
+        return [c for c in self.calls if c.open and self.purse_of(c.account) == account]
 
     def left(self, account: str, unit: str, at_us: int) -> int:
-        good = [
-            lot
-            for lot in self.lots(account, at_us)
-            if lot.unit == unit and lot.from_us <= at_us < lot.until_us
-        ]
-        room = sum(max(0, lot.amount - lot.spent) for lot in good)
         if unit == "tokens":
-            return room - self.held(account, "tokens", self.month(account, at_us)[0])
+            month_us = self.month(account, at_us)[0]
+            room = sum(max(0, lot.amount - lot.spent) for lot in self.usable(account, unit, at_us))
+            held = [
+                c
+                for c in self.under_way(account)
+                if c.by_allowance and self.month(account, c.opened_us)[0] == month_us
+            ]
+            return room - sum(c.reserves["tokens"] for c in held)
         owed = sum(pico for (kind, _), pico in self.purses[account].beyond.items() if kind == "owed")
-        return room - owed - self.held(account, unit)
+        return self.free(account, unit, at_us) - owed
 
-    def draw(self, account: str, unit: str, amount: int, opened_us: int) -> int:
-        """Take from lots in the order in which they expire; what that leaves is owed. How much is owed more."""
+    def free(self, account: str, unit: str, at_us: int) -> int:
+        """The most money that a call opened now may set aside: found by trying, with every order in which it and the calls under
+        way may end. Calls that draw on the same lots are one; each uses all that it has set aside.
+        """
+        room: dict[str, int] = {}
+        wanted: dict[tuple[str, ...], int] = {}
+
+        def lots_of(opened_us: int) -> tuple[str, ...]:
+            usable = self.usable(account, unit, opened_us)
+            room.update({f"{lot.name} {lot.from_us}": max(0, lot.amount - lot.spent) for lot in usable})
+            return tuple(f"{lot.name} {lot.from_us}" for lot in usable)
+
+        for call in self.under_way(account):
+            if not call.by_allowance:
+                lots = lots_of(call.opened_us)
+                wanted[lots] = wanted.get(lots, 0) + call.reserves.get(unit, 0)
+        new = lots_of(at_us)
+        orders = list(permutations({**wanted, new: 0} if any(wanted.values()) else (new,)))
+
+        def owed(more: int) -> int:
+            return max(
+                self._owed(order, {**wanted, new: wanted.get(new, 0) + more}, room) for order in orders
+            )
+
+        base, low, high = owed(0), 0, sum(room.values())
+        while low < high:
+            middle = (low + high + 1) // 2
+            if owed(middle) > base:
+                high = middle - 1
+            else:
+                low = middle
+        return low - base
+
+    def _owed(
+        self, order: tuple[tuple[str, ...], ...], wanted: dict[tuple[str, ...], int], room: dict[str, int]
+    ) -> int:
+        left, owed = dict(room), 0
+        for lots in order:
+            amount = wanted[lots]
+            for lot in lots:
+                part = min(amount, left[lot])
+                left[lot], amount = left[lot] - part, amount - part
+            owed += amount
+        return owed
+
+    def usable(self, account: str, unit: str, opened_us: int) -> list[Lot]:
+        """What a call opened then may draw on, in the order in which it does."""
         usable = [
             lot
             for lot in self.lots(account, opened_us)
             if lot.unit == unit and opened_us < lot.until_us and (lot.name != "month" or lot.from_us <= opened_us)
         ]  # fmt: skip
-        usable.sort(key=lambda lot: (lot.until_us, lot.name != "month", lot.name))
+        return sorted(usable, key=lambda lot: (lot.until_us, lot.name != "month", lot.name))
+
+    def draw(self, account: str, unit: str, amount: int, opened_us: int) -> int:
+        """Take from lots in the order in which they expire; what that leaves is owed. How much is owed more."""
+        usable = self.usable(account, unit, opened_us)
         beyond, month = self.purses[account].beyond, self.month(account, opened_us)[0]
         if amount >= 0:
             for lot in usable:

@@ -382,7 +382,7 @@ class JournalMachine(RuleBasedStateMachine):
         if hasattr(self, "journal") and not self.journal.open_calls:
             state = self.journal.state
             assert not any(b.window.reserved for b in state.budgets.values() if b.window is not None)
-            assert not any(purse.reserved_pico for purse in state._purses.values())
+            assert not any(purse.is_held for purse in state._purses.values())
 
     @rule()
     def everything_agrees(self) -> None:
@@ -435,7 +435,11 @@ def shown(state: LedgerState, now_us: int) -> dict[str, object]:
         for limit in known.values()
     }
     purses = {
-        account: (purse.left("tokens", now_us), purse.left(purse.currency, now_us), purse.reserved_pico)
+        account: (
+            purse.left("tokens", now_us),
+            purse.left(purse.currency, now_us),
+            purse.reserved_pico(now_us),
+        )
         for account, purse in state._purses.items()
         if state.terms.purse_of(account) == account
     }

@@ -385,7 +385,7 @@ class Laws(RuleBasedStateMachine):
             assert all(
                 budget.window is None or not budget.window.reserved for budget in self.state.budgets.values()
             )
-            assert not any(purse.reserved_pico for purse in self.state._purses.values())
+            assert not any(purse.is_held for purse in self.state._purses.values())
 
 
 Laws.TestCase.settings = settings(stateful_step_count=50, deadline=None)

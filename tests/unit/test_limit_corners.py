@@ -83,11 +83,11 @@ class Ledger:
         assert (result.refused, result.output_tokens) == ("", output_tokens)
         return call
 
-    def end(self, call: bytes, output: int = 20, *, reported: int = 10) -> None:
+    def end(self, call: bytes, output: int = 20, *, reported: int = 10, pico: int | None = None) -> None:
         self._journal.apply(
             CloseAttempt(
-                1, call, b"1", 1, True, self._clock.now_us(), "u", "u/m", "m", Usage(input=reported, output=output), "", None,
-                "", 1, 1, 200, Outcome.OK, "",
+                1, call, b"1", 1, True, self._clock.now_us(), "u", "u/m", "m", Usage(input=reported, output=output), "", pico,
+                "CNY" if pico else "", 1, 1, 200, Outcome.OK, "",
             )
         )  # fmt: skip
         self._journal.commit()
@@ -312,13 +312,18 @@ def test_credit_that_expires_under_a_call_still_pays_for_it(tmp_path: Path) -> N
     noon = us("2026-11-25T12:00:00+00:00")
     credit = t.AddCredit(t.Credit("c", "a", "CNY", 50, noon, noon + 60_000_000))
     ledger = Ledger(tmp_path, "2026-11-25T12:00:00+00:00", credit)
-    ledger.open(20)
+    call = ledger.open(20)
     ledger.wait(120)
     assert ledger.ask()[1].refused == "limit"
     ledger.change(t.AddCredit(t.Credit("d", "a", "CNY", 100, noon)))
     assert (
-        ledger.ask(60)[1].output_tokens == 20
-    )  # until that call ends, what it has set aside counts against all that is left
+        ledger.ask(60)[1].output_tokens == 45
+    )  # what is set against the credit that is gone is in nobody's way
+    assert ledger.ask(60)[1].refused == "limit"
+    ledger.end(call, 20, pico=40)
+    drawn = "SELECT unit, amount_low FROM spent WHERE scope = 'account/a'"
+    assert ledger.rows(drawn) == [("CNY", 40)]
+    assert ledger.ask()[1].refused == "limit"  # what has expired unspent is gone
 
 
 def test_a_key_that_moves_lives_by_the_days_of_its_new_account(tmp_path: Path) -> None:

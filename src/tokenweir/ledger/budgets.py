@@ -123,9 +123,9 @@ class Lot(msgspec.Struct):
 
 
 class _Order(NamedTuple):
-    """Lots of a unit in the order in which they are drawn from, for calls opened in a span of one month."""
+    """Lots of a unit in the order in which they are drawn from, for all calls opened in a span of one month."""
 
-    from_us: int
+    from_us: int  # the span is known by it
     until_us: int
     month_us: int  # when that month began
     lots: list[Lot]
@@ -135,8 +135,8 @@ class Purse:
     """An account's credit and allowance. Drawn from in the order in which they expire; then on account, or as a debt.
 
     A call whose tokens fit into an allowance of tokens needs no money; one that does not fit as a whole sets aside money,
-    and an allowance covers of it what no other call has set aside. Money that is set aside counts against all that is
-    left until its call ends, also where that call may draw on credit that has expired since.
+    and an allowance covers of it what no other call has set aside. Money that is set aside counts against the lots that its
+    call may draw on, those first that expire first: so what is set against credit that has expired since is in nobody's way.
     """
 
     def __init__(self, account: str, zone: str) -> None:
@@ -144,11 +144,11 @@ class Purse:
         self.currency = ""
         self.refuses = True  # beyond what it holds
         self.plan: Plan | None = None
-        self.reserved_pico = 0
+        self._held: dict[int, int] = {}  # money set aside, by the span that its calls were opened in
         self._reserved_tokens: dict[int, int] = {}  # by the start of the month
         self._lots: dict[tuple[str, str, int], Lot] = {}  # by window, unit, start
         self._beyond: dict[tuple[str, int], int] = {}  # OVERAGE or OWED, start of the month -> pico
-        self._orders: dict[str, _Order] = {}  # by unit: the span that was last asked for
+        self._orders: dict[str, list[_Order]] = {}  # by unit: the spans that were asked for
 
     @property
     def scope(self) -> str:
@@ -216,9 +216,51 @@ class Purse:
         """Tokens, or pico of its currency, that a call opened now may set aside; less than nothing with debts."""
         if unit == "tokens":
             return self.included(at_us) - self.reserved_tokens(at_us)
-        held = sum(lot.left(at_us) for lot in self._lots_at(at_us) if lot.unit == self.currency)
-        debts = sum(pico for (window, _), pico in self._beyond.items() if window == OWED)
-        return held - debts - self.reserved_pico
+        return self._free(at_us) - self._debts
+
+    def balance_pico(self, at_us: int) -> int:
+        """What is there, less debts, whoever has set it aside."""
+        return sum(lot.room for lot in self._in_order(self.currency, at_us)) - self._debts
+
+    def reserved_pico(self, at_us: int) -> int:
+        """How much of that calls under way have set aside."""
+        return self.balance_pico(at_us) - self.left(self.currency, at_us)
+
+    @property
+    def _debts(self) -> int:
+        return sum(pico for (window, _), pico in self._beyond.items() if window == OWED)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether anything is set aside."""
+        return any(self._held.values()) or any(self._reserved_tokens.values())
+
+    def _free(self, at_us: int) -> int:
+        """The most that a call opened now may set aside, so that nothing comes to be owed in whatever order calls end and
+        however much of what they have set aside they use; less than nothing where it would be already.
+        """
+        now = self._order(self.currency, at_us)
+        own = self._held.get(now.from_us, 0)
+        spans = [from_us for from_us in sorted(self._held) if from_us != now.from_us]
+        if not spans:
+            return sum(lot.room for lot in now.lots) - own
+        before = [(self._order(self.currency, span).lots, self._held[span]) for span in spans]
+        room, owed = _drawn([*before, (now.lots, own)])
+        free = sum(room.get(id(lot), lot.room) for lot in now.lots)
+
+        def owed_at_most(more: int) -> int:
+            """The earlier calls may end last: then what is their month's alone is all that is sure to be left to them."""
+            return _drawn([(now.lots, own + more), *reversed(before)])[1]
+
+        owed = max(owed, owed_at_most(0))
+        low, high = 0, free
+        while low < high:
+            middle = high if high == free else (low + high + 1) // 2
+            if owed_at_most(middle) > owed:
+                high = middle - 1
+            else:
+                low = middle
+        return low - owed
 
     def included(self, opened_us: int) -> int:
         """Tokens of the allowance of a month that nobody has drawn."""
@@ -233,8 +275,11 @@ class Purse:
         if unit == "tokens":
             month = self._month(opened_us)
             self._reserved_tokens[month] = self._reserved_tokens.get(month, 0) + amount
-        else:
-            self.reserved_pico += amount
+        elif amount:
+            span = self._order(self.currency, opened_us).from_us
+            self._held[span] = self._held.get(span, 0) + amount
+            if not self._held[span]:
+                del self._held[span]
 
     def total(self, at_us: int) -> tuple[int, int]:
         """What was put in and is still good, and what of it is spent; pico."""
@@ -317,11 +362,12 @@ class Purse:
         return self._order(unit, opened_us).lots
 
     def _order(self, unit: str, opened_us: int) -> _Order:
-        known = self._orders.get(unit)
-        if known is None or not known.from_us <= opened_us < known.until_us:
-            known = self._find_order(unit, opened_us)
-            self._orders[unit] = known
-        return known
+        for known in reversed(self._orders.get(unit, ())):
+            if known.from_us <= opened_us < known.until_us:
+                return known
+        found = self._find_order(unit, opened_us)
+        self._orders.setdefault(unit, []).append(found)
+        return found
 
     def _find_order(self, unit: str, opened_us: int) -> _Order:
         """It stays the same until the month turns, or a lot begins or ends."""
@@ -357,3 +403,19 @@ class Purse:
         if plan is None or plan.allowance_unit != unit or plan.from_us >= end_us:
             return 0
         return plan.allowance
+
+
+def _drawn(wanted: list[tuple[list[Lot], int]]) -> tuple[dict[int, int], int]:
+    """What is left of lots, by their identity, if these amounts were drawn one after the other, each from lots in their order;
+    and how much would be owed.
+    """
+    room: dict[int, int] = {}
+    owed = 0
+    for lots, amount in wanted:
+        for lot in lots:
+            free = room.get(id(lot), lot.room)
+            part = min(amount, free)
+            room[id(lot)] = free - part
+            amount -= part
+        owed += amount
+    return room, owed

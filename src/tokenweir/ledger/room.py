@@ -20,7 +20,7 @@ def state_of_purse(purse: Purse, at_us: int) -> LimitState:
     """Credit as who is refused by it is told."""
     amount, spent = purse.total(at_us)
     limit = Limit(purse.currency, amount, "credit")
-    return LimitState(limit, spent, purse.reserved_pico, None, purse.scope, purse.zone)
+    return LimitState(limit, spent, purse.reserved_pico(at_us), None, purse.scope, purse.zone)
 
 
 def cannot_bound(asked: OpenCall, currencies: frozenset[str]) -> str:

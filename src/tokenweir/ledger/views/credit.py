@@ -65,7 +65,6 @@ def purses_of(state: LedgerState, at_us: int, account: str = "") -> list[PurseNo
 
 def _purse(state: LedgerState, purse: Purse, at_us: int) -> PurseNow:
     start_us, _ = window_of("month", purse.zone, at_us)
-    available = purse.left(purse.currency, at_us)
     overage, owed = purse.beyond(OVERAGE), purse.beyond(OWED)
     return PurseNow(
         account=purse.account,
@@ -74,8 +73,8 @@ def _purse(state: LedgerState, purse: Purse, at_us: int) -> PurseNow:
         plan=purse.plan,
         credits=_credits(state, purse, at_us),
         allowance=_allowance(purse, at_us),
-        balance_pico=available + purse.reserved_pico,
-        reserved_pico=purse.reserved_pico,
+        balance_pico=purse.balance_pico(at_us),
+        reserved_pico=purse.reserved_pico(at_us),
         reserved_tokens=purse.reserved_tokens(at_us),
         overage_pico=overage.get(start_us, 0),
         owed_pico=sum(owed.values()),
