@@ -81,6 +81,30 @@ def family(task: str) -> None:
     post({"messages": [{"role": "user", "content": "So far: all was mended."}], "tools": tools})
 
 
+def both(task: str) -> None:
+    """Lets the model ask for two tools at once, and carries out whatever comes whole; then asks for more. `task`: plain or streamed."""
+    from openai import APIError, OpenAI
+
+    client, tools = OpenAI(max_retries=0), [{"type": "function", "function": {**SHELL, "name": "run_all"}}]
+    for _ in range(2):
+        try:
+            asked = {
+                "model": os.environ["WEIR_MODEL"],
+                "tools": tools,
+                "messages": [{"role": "user", "content": task}],
+            }
+            if task == "streamed":
+                with client.chat.completions.stream(**asked) as stream:
+                    message = stream.get_final_completion().choices[0].message
+            else:
+                message = client.chat.completions.create(**asked).choices[0].message
+        except APIError as error:
+            print(error, file=sys.stderr)
+            continue
+        for number, _ in enumerate(message.tool_calls or []):
+            Path(f"made{number}.txt").write_text("made")
+
+
 def messages(task: str) -> None:
     """`solve` with Anthropic's SDK, streamed; it says of a command whether it failed."""
     from anthropic import Anthropic

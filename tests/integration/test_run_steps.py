@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -65,6 +66,51 @@ def test_hidden_calls_and_sub_agents_are_told_apart(desk: Desk) -> None:
     assert steps[1].tools[0].result_bytes == len("the other one has looked")
     assert steps[5].why == "it goes on after the conversation was summed up"
     assert all(step.why for step in steps)
+
+
+@pytest.mark.parametrize("how", ["plain", "streamed"])
+def test_an_answer_that_asks_for_more_tools_than_are_left_is_not_handed_on(desk: Desk, how: str) -> None:
+    run = desk.run("both", "--tool-calls", "1", task=how, code=20)
+    assert (run["verdict"], run["ending"], run["files_changed"]) == ("out of budget", "out of budget", 0)
+    assert (run["calls"], run["tool_calls"], run["withheld"], run["refused"]) == (1, 2, 1, 1)
+    assert run["cost"] == {"CNY": "0.00244"}  # what the model said was paid for all the same
+    (step, *_) = tree_of(desk, run).steps
+    assert step.withheld and step.row.reason == "withheld: 2 tool calls asked for, 1 left"
+    assert "withheld" in desk.home.good("runs", "show", run["id"])
+    desk.assert_closed(run)
+
+
+def test_as_many_tools_as_are_left_are_handed_on(desk: Desk) -> None:
+    run = desk.run("both", "--tool-calls", "2", task="plain", code=20)  # its second request finds none left
+    assert (run["calls"], run["tool_calls"], run["withheld"], run["refused"], run["files_changed"]) == (
+        1,
+        2,
+        0,
+        1,
+        2,
+    )
+    one = desk.run("mend", "--tool-calls", "1", code=20)
+    assert (one["calls"], one["tool_calls"], one["refused"], one["last_tool"]) == (1, 1, 1, "bash python3")
+    more = desk.run("mend", "--tool-calls", "3", "--verify", CHECK)
+    assert (more["verdict"], more["tool_calls"], more["limits"]) == ("solved", 2, ["1 CNY", "3 tool calls"])
+
+
+def test_the_tree_is_shown_with_what_each_step_cost(desk: Desk) -> None:
+    run = desk.run("family")
+    lines = desk.home.good("runs", "show", run["id"]).splitlines()
+    at = next(n for n, line in enumerate(lines) if line.split()[:2] == ["2", "main"])
+    assert "0.00244 CNY" in lines[at] and " 1,000 " in lines[at] and " ok " in lines[at]
+    assert lines[at + 1].split()[:3] == ["1", "bash", "python3"] and "24 bytes" in lines[at + 1]
+    assert "sub-agent of 2.1" in lines[at + 2]
+    shown = json.loads(desk.home.good("runs", "show", run["id"], "--json"))
+    assert [step["purpose"] for step in shown["steps"]][:3] == ["title", "main", "sub-agent"]
+    assert shown["steps"][1]["tools"][0]["commands"] == ["python3"]
+    assert [step["call"] for step in shown["steps"]] == [call["call"] for call in shown["made"]]
+    words = [word for word in desk.command("mend") if word != "--json"]
+    done = subprocess.run(
+        words, cwd=desk.project, env=desk.home.environ, capture_output=True, text=True, check=False
+    )
+    assert "-> bash python3  |" in done.stderr and "2 calls; the last was bash python3" in done.stderr
 
 
 def test_an_entry_counts_what_its_step_tells_and_verify_sees_where_it_does_not(desk: Desk, tmp_path) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from tokenweir.agents.meter import summed
+from tokenweir.agents.meter import Ended, summed
 from tokenweir.agents.records import RunStart
 from tokenweir.cli.durations import format_duration, parse_duration
 from tokenweir.cli.run_command import Asked, plans_of
@@ -19,7 +19,7 @@ from tokenweir.ledger.terms import Limit
 from tokenweir.ledger.views import CallRow
 
 ASKED = Asked(
-    agents=("custom",), models=("m",), task="t", budget=("¥1",), tokens="", calls="", time="1h", account="default",
+    agents=("custom",), models=("m",), task="t", budget=("¥1",), tokens="", calls="", tool_calls="", time="1h", account="default",
     verify="", verify_time="10m", protect=(), command="x {task}", adapter=None, read=(), write=(), variables=(),
     in_place=False, sandbox=False, keep=False, repeat=1, as_json=False,
 )  # fmt: skip
@@ -91,12 +91,14 @@ def test_the_live_view_shows_what_is_spent_of_each_limit_and_the_last_calls() ->
     view = View(START, lambda: next(times))
     for number in range(1, 8):
         rows = [row(n) for n in range(1, number + 1)]
-        view.take(rows[-1], summed(rows, open=0, refusals=()))
+        spent = summed(rows, open=0, refusals=())
+        view.take(Ended(rows[-1]), msgspec.structs.replace(spent, tool_calls=number, last_tool="Edit a.py"))
     out = Console(file=io.StringIO(), width=120)
     out.print(view)
     text = out.file.getvalue()
     assert "0.01708 of 5 CNY" in text and "8,680 of 2000 tokens" in text and "30.0 s of 1 min 0 s" in text
     assert "7 calls, 8,680 tokens, 7,000 of them cached" in text
+    assert "7 tool calls, the last: Edit a.py" in text
     assert "   7  kimi-k3  1,200 in (1,000 cached), 40 out, 0.00244 CNY, 12 ms" in text
     assert "   2  kimi-k3" not in text
 

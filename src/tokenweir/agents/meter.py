@@ -9,11 +9,24 @@ from tokenweir.core.errors import LedgerError
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
 from tokenweir.ledger.database import FAULTS
 from tokenweir.ledger.entries import ENDS, Entry, Kind, Outcome
-from tokenweir.ledger.views import CallRow, call_detail, last_seq, open_reader, read_entry
+from tokenweir.ledger.views import (
+    CallRow,
+    RunTree,
+    ToolNode,
+    call_detail,
+    last_seq,
+    open_reader,
+    read_entry,
+    run_tree,
+)
 from tokenweir.ledger.views.reader import COLUMNS
+from tokenweir.protocol.steps import AskedTool, Step
 
 #: Entries that are looked at in one go.
 _AT_ONCE = 5_000
+#: Of the files or programs of a tool call, so many are shown.
+_NAMES_SHOWN = 3
+_STEP: msgspec.json.Decoder[Step] = msgspec.json.Decoder(Step)
 #: The word for requests that came after the run: its key had been revoked, or had expired.
 REVOKED = "key_revoked"
 #: Refusals for which no call of this run can ever be carried, budget or not: a word of the ledger's, and what to do.
@@ -37,6 +50,21 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     refusals: tuple[str, ...] = ()  # their reasons, each once
     last_failed: str = ""  # why the last call failed; "" where it did not
     last_refused: bool = False  # whether the last that came was refused
+    tool_calls: int = 0
+    withheld: int = 0  # answers that asked for more tools than were left, and were not handed on
+    last_tool: str = ""  # the last tool that was asked for, in short
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A call that has ended or been refused, and what is known of it as a step."""
+
+    row: CallRow
+    step: Step | None = None
+
+    @property
+    def withheld(self) -> bool:
+        """Whether its answer was not handed on."""
+        return self.step is not None and self.step.withheld
 
 
 class RunMeter:
@@ -47,16 +75,17 @@ class RunMeter:
         self._run = run
         self.seq = after_seq  # entries up to this one have been looked at
         self._open: set[bytes] = set()
-        self._ended: dict[bytes, CallRow] = {}
+        self._ended: dict[bytes, Ended] = {}
         self._refused: list[Entry] = []
         self._last: CallRow | None = None
+        self._last_tool = ""
         self._last_refused = False
 
     def close(self) -> None:
         """Let go of the ledger."""
         self._db.close()
 
-    def look(self) -> list[CallRow]:
+    def look(self) -> list[Ended]:
         """Calls of the run that have ended, or been refused, since the last look. Raises LedgerError."""
         new = []
         for entry in self._entries():
@@ -68,14 +97,21 @@ class RunMeter:
                     new.append(self._take(entry))
         return new
 
-    def _take(self, entry: Entry) -> CallRow:
-        row = self._row(entry.call)
-        self._last_refused = entry.kind is Kind.REFUSED
-        if self._last_refused:
+    def _take(self, entry: Entry) -> Ended:
+        ended = Ended(self._row(entry.call), self._step(entry.call))
+        self._last_refused = entry.kind is Kind.REFUSED or ended.withheld
+        if entry.kind is Kind.REFUSED:
             self._refused.append(entry)
         else:
-            self._ended[entry.call] = self._last = row
-        return row
+            self._ended[entry.call] = ended
+            self._last = ended.row
+        if ended.step is not None and ended.step.asked:
+            self._last_tool = tool_words(ended.step.asked[-1])
+        return ended
+
+    def _step(self, call: bytes) -> Step | None:
+        found = self._db.execute("SELECT step FROM steps WHERE call = ?", (call,)).fetchone()
+        return None if found is None else _STEP.decode(found[0])
 
     def _entries(self) -> list[Entry]:
         try:
@@ -101,10 +137,12 @@ class RunMeter:
 
     def spent(self) -> Spent:
         """The sums so far."""
-        return summed(
-            list(self._ended.values()), open=len(self._open), refusals=[entry.reason for entry in self._refused],
-            last=self._last, last_refused=self._last_refused,
+        spent = summed(
+            [ended.row for ended in self._ended.values()], open=len(self._open),
+            refusals=[entry.reason for entry in self._refused], last=self._last, last_refused=self._last_refused,
         )  # fmt: skip
+        withheld = sum(ended.withheld for ended in self._ended.values())
+        return msgspec.structs.replace(spent, withheld=withheld, last_tool=self._last_tool)
 
 
 def summed(
@@ -133,19 +171,23 @@ def summed(
         refusals=tuple(dict.fromkeys(refusals)),
         last_failed=(last.reason or str(last.status)) if failed and last is not None else "",
         last_refused=last_refused,
+        tool_calls=sum(row.tool_calls for row in rows),
     )
 
 
-def calls_of(data_dir: Path, run: str, after_seq: int, upto_seq: int | None) -> list[CallRow]:
-    """The calls of a run that has entries in a span of the ledger (None: to its end), oldest first. Raises LedgerError."""
+def tool_words(tool: AskedTool | ToolNode) -> str:
+    """A tool call in short: its name, and the files or programs that its arguments name."""
+    names = tool.files or tool.commands
+    more = f" (+{len(names) - _NAMES_SHOWN})" if len(names) > _NAMES_SHOWN else ""
+    return f"{tool.name} {', '.join(names[:_NAMES_SHOWN])}{more}".rstrip()
+
+
+def tree_of(data_dir: Path, run: str, after_seq: int, upto_seq: int | None) -> RunTree:
+    """The calls of a run that has entries in a span of the ledger (None: to its end), in their places. Raises LedgerError."""
     db = open_reader(data_dir)
     try:
-        query = "SELECT DISTINCT call FROM entries WHERE run = ? AND seq > ? AND seq <= ?"
-        upto = last_seq(db) if upto_seq is None else upto_seq
-        found = [call_detail(db, call) for (call,) in db.execute(query, (run, after_seq, upto)).fetchall()]
-        rows = [detail.row for detail in found if detail is not None and detail.row is not None]
+        return run_tree(db, run, after_seq, upto_seq)
     except FAULTS as error:
         raise LedgerError(f"the ledger cannot be read: {error}") from None
     finally:
         db.close()
-    return sorted(rows, key=lambda row: (row.at_us, row.seq))

@@ -8,12 +8,11 @@ import msgspec
 
 from tokenweir.agents.adapter import Adapter
 from tokenweir.agents.confinement import Means
-from tokenweir.agents.meter import Spent
+from tokenweir.agents.meter import Ended, Spent
 from tokenweir.agents.records import Run, RunStart
 from tokenweir.agents.trees import TESTS
 from tokenweir.core.clock import Clock
 from tokenweir.ledger.terms import DEFAULT_ACCOUNT, Limit
-from tokenweir.ledger.views import CallRow
 
 #: What a program gets as one argument; a longer task is no command line's.
 MAX_TASK_BYTES = 100_000
@@ -66,7 +65,7 @@ class Watcher(Protocol):
     def begins(self, start: RunStart, work: Path) -> None:
         """The agent is about to be started, in `work`."""
 
-    def call(self, row: CallRow, spent: Spent) -> None:
+    def call(self, ended: Ended, spent: Spent) -> None:
         """A call has ended or been refused; the sums with it."""
 
     def says(self, words: str) -> None:

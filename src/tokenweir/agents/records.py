@@ -70,6 +70,9 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     own_cost: str = ""  # what the agent says that it cost, where it says so
     files_changed: int = 0
     left_processes: int = 0  # that the agent had started and not ended, ended with it
+    tool_calls: int = 0
+    withheld: int = 0  # answers that asked for more tools than were left
+    last_tool: str = ""
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -154,7 +154,8 @@ def _end(
         tokens=Tokens(usage.input, usage.cache_read, written, usage.output, usage.reasoning),
         cost={currency: format_pico(pico) for currency, pico in sorted(spent.cost_pico.items())},
         unpriced=spent.unpriced, own_cost=own_cost(plan.adapter, lived.output), files_changed=work.files_changed,
-        left_processes=lived.seen.left_processes,
+        left_processes=lived.seen.left_processes, tool_calls=spent.tool_calls, withheld=spent.withheld,
+        last_tool=spent.last_tool,
     )  # fmt: skip
 
 

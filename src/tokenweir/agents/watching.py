@@ -5,18 +5,17 @@ from collections.abc import Callable
 
 import msgspec
 
-from tokenweir.agents.meter import NEVER, RunMeter, Spent
+from tokenweir.agents.meter import NEVER, Ended, RunMeter, Spent
 from tokenweir.agents.plan import Machine
 from tokenweir.agents.process import Group
 from tokenweir.agents.stopping import Standing, Step, step
-from tokenweir.ledger.views import CallRow
 
 #: How often the process and the ledger are looked at: of a refusal that an agent does not heed this is seen.
 LOOK_S = 0.01
 #: A gateway sees that a client is gone within moments; the last settlements may wait for a disk.
 SETTLED_WITHIN_S = 15.0
 
-Tell = Callable[[CallRow, Spent], None]
+Tell = Callable[[Ended, Spent], None]
 
 
 class Watched(msgspec.Struct, kw_only=True):
@@ -58,13 +57,13 @@ def watch(
         if overdue_us is None and (seen.interrupted or seen.out_of_time):
             overdue_us = now_us
         standing = Standing(
-            now_us=now_us, refused_us=refused_us, refused=spent.refused, overdue_us=overdue_us, asked_us=asked_us,
+            now_us=now_us, refused_us=refused_us, refused=_said_no(spent), overdue_us=overdue_us, asked_us=asked_us,
             refused_then=refused_then, hurried=said > 1,
         )  # fmt: skip
         match step(standing):
             case Step.ASK:
                 group.ask(stop)
-                asked_us, refused_then = now_us, spent.refused
+                asked_us, refused_then = now_us, _said_no(spent)
             case Step.END:
                 break
             case Step.WAIT:
@@ -77,10 +76,10 @@ def watch(
 
 def look(meter: RunMeter, tell: Tell) -> Spent:
     """Tell of every call that is new; the sums."""
-    rows = meter.look()
+    new = meter.look()
     spent = meter.spent()
-    for row in rows:
-        tell(row, spent)
+    for ended in new:
+        tell(ended, spent)
     return spent
 
 
@@ -95,10 +94,17 @@ def settle(meter: RunMeter, machine: Machine, tell: Tell) -> Spent:
 
 
 def _refuses(spent: Spent, patient: bool) -> bool:
-    return bool(set(spent.refusals) & NEVER.keys()) or ("limit" in spent.refusals and not patient)
+    return bool(set(spent.refusals) & NEVER.keys() or spent.withheld) or (
+        "limit" in spent.refusals and not patient
+    )
+
+
+def _said_no(spent: Spent) -> int:
+    """How often the agent was told that it is over: by a refusal, or in place of an answer."""
+    return spent.refused + spent.withheld
 
 
 def _judge(seen: Watched, spent: Spent, patient: bool) -> None:
     seen.unservable = next((reason for reason in spent.refusals if reason in NEVER), "")
-    limited = "limit" in spent.refusals
+    limited = "limit" in spent.refusals or spent.withheld > 0
     seen.out_of_budget = limited and (spent.last_refused or not patient)

@@ -68,6 +68,9 @@ Env = Annotated[
 ]
 InPlace = Annotated[bool, typer.Option("--in-place", help="Work in this tree itself, not in a copy of it.")]
 NoSandbox = Annotated[bool, typer.Option("--no-sandbox", help="Let it read and write all that you can.")]
+ToolCalls = Annotated[
+    str, typer.Option("--tool-calls", help="Most tool calls that answers may ask for, such as 200.")
+]
 Agents = Annotated[str, typer.Option("--agents", metavar="A,B", help="Several agents, for a table.")]
 Models = Annotated[str, typer.Option("--models", metavar="A,B", help="Several models, for a table.")]
 
@@ -85,6 +88,7 @@ def run(
     budget: Budget = None,
     tokens: Annotated[str, typer.Option(help="Most tokens of all classes, such as 2M.")] = "",
     calls: Annotated[str, typer.Option(help="Most calls.")] = "",
+    tool_calls: ToolCalls = "",
     time: Annotated[str, typer.Option(help="Longest time, such as 90s, 30m or 2h.")] = "1h",
     account: Annotated[str, typer.Option(help="Who pays.")] = "default",
     verify: Verify = "",
@@ -113,7 +117,7 @@ def run(
     names = _words(agents) if agents else (agent,)
     asked = run_command.Asked(
         agents=names, models=_words(models) if models else _words(model), task=agent if agents and not task else task,
-        budget=tuple(budget or ()), tokens=tokens, calls=calls, time=time, account=account, verify=verify,
+        budget=tuple(budget or ()), tokens=tokens, calls=calls, tool_calls=tool_calls, time=time, account=account, verify=verify,
         verify_time=verify_time, protect=tuple(protect or ()), command=command, adapter=adapter,
         read=tuple(read or ()), write=tuple(write or ()), variables=tuple(env or ()), in_place=in_place,
         sandbox=not no_sandbox, keep=keep, repeat=repeat, as_json=as_json,

@@ -30,7 +30,7 @@ from tokenweir.cli.running import find_running
 from tokenweir.cli.system import SystemClock, random_bytes
 from tokenweir.core.errors import AgentError
 from tokenweir.ledger.limit_text import parse_limit
-from tokenweir.ledger.terms import Limit
+from tokenweir.ledger.terms import COUNTED_UNITS, Limit
 
 #: A run that goes wrong is a handful; a table of more than this is a script's business.
 MOST_RUNS = 200
@@ -54,6 +54,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     budget: tuple[str, ...]
     tokens: str
     calls: str
+    tool_calls: str
     time: str
     account: str
     verify: str
@@ -159,6 +160,7 @@ def limits_of(asked: Asked) -> tuple[Limit, ...]:
     words += [(f"{asked.calls} calls", "--calls")] if asked.calls else []
     if not words:
         raise ValueError('a run needs a limit: --budget "¥5", --tokens 2M or --calls 100')
+    words += [(f"{asked.tool_calls} tool calls", "--tool-calls")] if asked.tool_calls else []
     limits = []
     for text, option in words:
         limit = parse_limit(text)
@@ -166,7 +168,7 @@ def limits_of(asked: Asked) -> tuple[Limit, ...]:
             raise ValueError(
                 f"{option} {text!r}: a run has limits in total, and hard ones; write only how much"
             )
-        if (limit.unit in ("tokens", "calls")) != (option != "--budget"):
+        if (limit.unit in COUNTED_UNITS) != (option != "--budget"):
             raise ValueError(f"{option} {text!r}: money is --budget, tokens are --tokens, calls are --calls")
         limits.append(limit)
     return tuple(limits)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from tokenweir.agents.meter import Spent
-from tokenweir.agents.records import Run, RunStart, Tokens
+from tokenweir.agents.meter import Ended, Spent, tool_words
+from tokenweir.agents.records import Run, RunEnd, RunStart, Tokens
 from tokenweir.agents.verdict import Check
 from tokenweir.cli import show
 from tokenweir.cli.calls_command import call_tokens
@@ -50,6 +50,9 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     own_cost: str | None = None
     files_changed: int | None = None
     left_processes: int | None = None
+    tool_calls: int | None = None
+    withheld: int | None = None
+    last_tool: str | None = None
 
 
 def run_line(run: Run) -> RunLine:
@@ -75,7 +78,7 @@ class Silent:
     def begins(self, start: RunStart, work: Path) -> None:
         pass
 
-    def call(self, row: CallRow, spent: Spent) -> None:
+    def call(self, ended: Ended, spent: Spent) -> None:
         pass
 
     def says(self, words: str) -> None:
@@ -102,9 +105,11 @@ class Lines:
         _print(f"  works in  {work}")
         _print(f"  sandbox   {start.sandbox}")
 
-    def call(self, row: CallRow, spent: Spent) -> None:
+    def call(self, ended: Ended, spent: Spent) -> None:
         self._count += 1
-        _print(f"  {self._count:>4}  {call_words(row)}  | {spent_words(spent.cost_pico, spent.usage.total)}")
+        asked = asked_words(ended)
+        sums = spent_words(spent.cost_pico, spent.usage.total)
+        _print(f"  {self._count:>4}  {call_words(ended.row)}{asked and f'  -> {asked}'}  | {sums}")
 
     def says(self, words: str) -> None:
         _print(f"weir: {words}")
@@ -133,6 +138,15 @@ def call_words(row: CallRow) -> str:
     return f"{row.model}  {prompt}, {cost}{time}{failed}"
 
 
+def asked_words(ended: Ended) -> str:
+    """The tools that its answer asks for, in short; "" for none."""
+    step = ended.step
+    if step is None or not step.asked:
+        return ""
+    more = f" and {step.tool_calls - 1} more" if step.tool_calls > 1 else ""
+    return f"{tool_words(step.asked[0])}{more}{' (withheld)' if step.withheld else ''}"
+
+
 def spent_words(cost_pico: dict[str, int], tokens: int) -> str:
     """The sums so far."""
     money = ", ".join(f"{format_pico(pico)} {currency}" for currency, pico in sorted(cost_pico.items()))
@@ -156,6 +170,7 @@ def summary(run: Run) -> list[str]:
         f"  agent     {end.ending.value}{checked}",
         f"  spent     {cost}{unpriced} of {', '.join(start.limits)}{own}",
         f"  calls     {end.calls}{refused}; {total:,} tokens, {tokens.cache_read:,} of them cached",
+        *([_tools(end)] if end.tool_calls else []),
         f"  time      {format_duration(end.duration_us)}",
         f"  changes   {_files(end.files_changed)}" + ("" if start.in_place else _what_next(run)),
     ]
@@ -168,6 +183,11 @@ def summary(run: Run) -> list[str]:
             f"  note      {end.open} calls are not settled yet; `weir usage --by run` shows them later"
         )
     return lines
+
+
+def _tools(end: RunEnd) -> str:
+    withheld = f", {end.withheld} answers withheld" if end.withheld else ""
+    return f"  tools     {end.tool_calls} calls{withheld}; the last was {end.last_tool}"
 
 
 _CHECKED = {Check.PASSED: "passed", Check.FAILED: "failed", Check.BROKEN: "could not be run"}

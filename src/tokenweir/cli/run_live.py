@@ -11,14 +11,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tokenweir.agents.meter import Spent
+from tokenweir.agents.meter import Ended, Spent
 from tokenweir.agents.records import Run, RunStart
 from tokenweir.cli.durations import format_duration
 from tokenweir.cli.run_lines import call_words, summary
 from tokenweir.core.money import format_pico
 from tokenweir.ledger.limit_text import format_limit, parse_limit
 from tokenweir.ledger.terms import COUNTED_UNITS, Limit
-from tokenweir.ledger.views import CallRow
 
 #: Calls that are shown.
 LAST_CALLS = 5
@@ -28,7 +27,7 @@ _REFRESH_PER_S = 4
 
 def spent_of(limit: Limit, spent: Spent) -> int:
     """What of a limit is used, in its unit."""
-    counts = {"tokens": spent.usage.total, "calls": spent.calls}
+    counts = {"tokens": spent.usage.total, "calls": spent.calls, "tool calls": spent.tool_calls}
     return counts[limit.unit] if limit.unit in counts else spent.cost_pico.get(limit.unit, 0)
 
 
@@ -50,11 +49,11 @@ class View:
         self._count = 0
         self._spent = Spent()
 
-    def take(self, row: CallRow, spent: Spent) -> None:
+    def take(self, ended: Ended, spent: Spent) -> None:
         """A call has ended."""
         self._count += 1
         self._spent = spent
-        self._calls.append(f"{self._count:>4}  {call_words(row)}")
+        self._calls.append(f"{self._count:>4}  {call_words(ended.row)}")
 
     def __rich__(self) -> RenderableType:
         start = self._start
@@ -69,7 +68,9 @@ class View:
         table.add_row(ProgressBar(total=1.0, completed=share, width=_BAR_WIDTH), Text(time_text))
         usage = self._spent.usage
         tokens = f"{self._spent.calls:,} calls, {usage.total:,} tokens, {usage.cache_read:,} of them cached"
-        return Group(table, Text(tokens, style="dim"), *(Text(line) for line in self._calls))
+        tools = f"{self._spent.tool_calls:,} tool calls, the last: {self._spent.last_tool}"
+        last = [Text(tools, style="dim")] if self._spent.last_tool else []
+        return Group(table, Text(tokens, style="dim"), *last, *(Text(line) for line in self._calls))
 
 
 class LiveView:
@@ -88,9 +89,9 @@ class LiveView:
         self._live = Live(self._view, console=self._out, refresh_per_second=_REFRESH_PER_S, transient=True)
         self._live.start()
 
-    def call(self, row: CallRow, spent: Spent) -> None:
+    def call(self, ended: Ended, spent: Spent) -> None:
         if self._view is not None:
-            self._view.take(row, spent)
+            self._view.take(ended, spent)
 
     def says(self, words: str) -> None:
         self._out.print(f"weir: {words}", markup=False)

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import msgspec
 
-from tokenweir.agents.meter import calls_of
+from tokenweir.agents.costs import CostDifference, cost_differences
+from tokenweir.agents.meter import tree_of
 from tokenweir.agents.records import Records, Run
 from tokenweir.agents.workspace import apply_patch
 from tokenweir.cli import show
 from tokenweir.cli.calls_command import CallLine, call_line
 from tokenweir.cli.chat_command import printable
-from tokenweir.cli.durations import format_duration
 from tokenweir.cli.exits import FAILED, OK
 from tokenweir.cli.run_lines import RunLine, run_line, summary
 from tokenweir.cli.run_table import print_comparison, print_runs
+from tokenweir.cli.run_tree_text import StepLine, print_tree, step_line
 from tokenweir.core.errors import AgentError
-from tokenweir.ledger.views import CallRow
 
 
 class RunsAnswer(msgspec.Struct, frozen=True):
@@ -29,6 +29,8 @@ class RunDetail(RunLine, frozen=True, kw_only=True):
     """`weir runs show --json`: the run with its calls."""
 
     made: tuple[CallLine, ...] = ()
+    steps: tuple[StepLine, ...] = ()
+    cost_differences: tuple[CostDifference, ...] = ()
 
 
 def list_all(directory: Path, as_json: bool) -> None:
@@ -44,16 +46,18 @@ def show_one(directory: Path, word: str, as_json: bool) -> None:
     """Print one run and its calls, as the ledger has them. Raises AgentError, LedgerError."""
     run = Records(directory).find(word)
     upto_seq = None if run.end is None else run.end.upto_seq
-    rows = calls_of(directory, run.start.id, run.start.after_seq, upto_seq)
+    tree = tree_of(directory, run.start.id, run.start.after_seq, upto_seq)
     if as_json:
         line = msgspec.structs.asdict(run_line(run))
-        show.print_json(RunDetail(**line, made=tuple(map(call_line, rows))))
+        made = tuple(call_line(step.row) for step in tree.steps)
+        steps, differences = tuple(map(step_line, tree.steps)), cost_differences(run)
+        show.print_json(RunDetail(**line, made=made, steps=steps, cost_differences=differences))
         return
     out = show.console()
     for text in (*summary(run), *_about(run)):
         out.print(text, markup=False)
     out.print()
-    show.print_table(_COLUMNS, [_cells(number, row) for number, row in enumerate(rows, 1)], right=_RIGHT)
+    print_tree(tree)
 
 
 def _about(run: Run) -> list[str]:
@@ -64,22 +68,8 @@ def _about(run: Run) -> list[str]:
         f"  began at  {start.base[:12]} of {start.root}",
         f"  sandbox   {start.sandbox}",
         *([f"  check     {start.verify}"] if start.verify else []),
+        *(f"  own cost  {difference.words}" for difference in cost_differences(run)),
     ]
-
-
-_COLUMNS = ("", "model", "input", "cached", "output", "cost", "first token", "time", "outcome", "call")
-_RIGHT = frozenset({0, 2, 3, 4, 5, 6, 7})
-
-
-def _cells(number: int, row: CallRow) -> list[str]:
-    usage = row.usage
-    return [
-        str(number), row.model, f"{usage.prompt:,}", f"{usage.cache_read:,}", f"{usage.completion:,}",
-        "unpriced" if row.unpriced else show.money(row.cost_pico) or "–",
-        "–" if row.ttft_us is None else format_duration(row.ttft_us),
-        "–" if row.duration_us is None else format_duration(row.duration_us),
-        row.outcome.value if row.outcome else "–", row.call,
-    ]  # fmt: skip
 
 
 def diff(directory: Path, one: str, other: str) -> None:

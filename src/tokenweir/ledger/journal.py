@@ -164,8 +164,7 @@ class Journal:
             run=record.run, model=record.model, dialect=record.dialect,
         )  # fmt: skip
         if op.final:
-            if op.step is not None:
-                self._batch.steps.append((op.call, who.run, op.step))
+            self._note_step(op, who.run)
             self._end(_closing(Kind.SETTLED, op, who))
         else:
             self._batch.add(self._spend(_closing(Kind.ATTEMPT, op, who)))
@@ -182,8 +181,7 @@ class Journal:
         who = self._last(op.call, Kind.OPENED) or end or Entry(kind=Kind.OPENED, at_us=op.at_us, call=op.call)
         entry = _closing(Kind.LATE if op.final else Kind.ATTEMPT, op, who)
         if op.final:
-            if op.step is not None:
-                self._batch.steps.append((op.call, who.run, op.step))
+            self._note_step(op, who.run)
             self._ended_now.add(op.call)
         self._correct(entry, who.at_us, spent_by(end) if op.final and end is not None else NOTHING)
 
@@ -224,13 +222,22 @@ class Journal:
 
     def _counted_refusal(self, run: str, result: OpenResult) -> OpenResult:
         """A refusal with how many of its run came before it, as far as is remembered."""
-        if not run:
-            return result
+        return msgspec.structs.replace(result, again=self._count_refusal(run)) if run else result
+
+    def _count_refusal(self, run: str) -> int:
+        """How many there were before."""
         if len(self._refused) > MOST_REFUSED_RUNS:
             self._refused.clear()
         before = self._refused.get(run, 0)
         self._refused[run] = before + 1
-        return msgspec.structs.replace(result, again=before)
+        return before
+
+    def _note_step(self, op: CloseAttempt, run: str) -> None:
+        """What an agent did; an answer that was withheld from it is a refusal as well."""
+        if op.step is not None:
+            self._batch.steps.append((op.call, run, op.step))
+            if op.step.withheld:
+                self._count_refusal(run)
 
     def _has_ended(self, call: bytes) -> bool:
         if call > self._forgotten_upto and call not in self._ended and call not in self._batch.by_call:

@@ -21,7 +21,8 @@ THOUGHT = "The sign is wrong, so I mend it and run the test."
 LAST_WORDS = "Done: add() adds, and its test passes."
 #: Names that agents give to the tool that runs a command, and the argument that takes it.
 ONE_COMMAND = "run_once"  # our own programs offer this: the first command, then the last words
-SHELL_TOOLS = (ONE_COMMAND, "bash", "shell", "exec_command", "run_shell_command", "local_shell")
+ALL_AT_ONCE = "run_all"  # and this: every command in one answer, then the last words
+SHELL_TOOLS = (ONE_COMMAND, ALL_AT_ONCE, "bash", "shell", "exec_command", "run_shell_command", "local_shell")
 
 
 USAGE = {
@@ -87,10 +88,16 @@ def plan(body: dict, all_commands: tuple[str, ...] = COMMANDS) -> dict:
     commands += (f"echo {SUBMIT}",) if SUBMIT in json.dumps(body["messages"][:2]) else ()
     if done >= len(commands):
         return {"role": "assistant", "content": LAST_WORDS}
-    arguments = json.dumps(arguments_of(shell["parameters"], commands[done]))
-    call = {"id": f"functions.{shell['name']}:{done}", "type": "function"}
-    call["function"] = {"name": shell["name"], "arguments": arguments}
-    return {"role": "assistant", "content": None, "reasoning_content": THOUGHT, "tool_calls": [call]}
+    numbers = range(done, len(commands)) if shell["name"] == ALL_AT_ONCE else (done,)
+    calls = [call_of(shell, number, commands[number]) for number in numbers]
+    return {"role": "assistant", "content": None, "reasoning_content": THOUGHT, "tool_calls": calls}
+
+
+def call_of(shell: dict, number: int, command: str) -> dict:
+    """A call of the shell tool."""
+    arguments = json.dumps(arguments_of(shell["parameters"], command))
+    function = {"name": shell["name"], "arguments": arguments}
+    return {"id": f"functions.{shell['name']}:{number}", "type": "function", "function": function}
 
 
 def shell_tool(tools: list[dict]) -> dict | None:

@@ -44,6 +44,7 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     outcome: Outcome | None
     reason: str
+    tool_calls: int = 0  # that its answer asked for; known of calls of a run
 
 
 class Product(msgspec.Struct, frozen=True):
@@ -242,4 +243,5 @@ def _summed(seq: int, all_entries: Sequence[Entry]) -> CallRow:
         status=end.status,
         outcome=end.outcome,
         reason=end.reason,
+        tool_calls=end.tool_calls,
     )
