@@ -9,17 +9,9 @@ from tokenweir.core.errors import LedgerError
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
 from tokenweir.ledger.database import FAULTS
 from tokenweir.ledger.entries import ENDS, Entry, Kind, Outcome
-from tokenweir.ledger.views import (
-    CallRow,
-    RunTree,
-    ToolNode,
-    call_detail,
-    last_seq,
-    open_reader,
-    read_entry,
-    run_tree,
-)
+from tokenweir.ledger.views import CallRow, call_detail, last_seq, open_reader, read_entry
 from tokenweir.ledger.views.reader import COLUMNS
+from tokenweir.ledger.views.run_tree import RunTree, ToolNode, run_tree
 from tokenweir.protocol.steps import AskedTool, Step
 
 #: Entries that are looked at in one go.

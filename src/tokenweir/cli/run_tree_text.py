@@ -7,7 +7,7 @@ import msgspec
 from tokenweir.agents.meter import tool_words
 from tokenweir.cli import show
 from tokenweir.cli.durations import format_duration
-from tokenweir.ledger.views import RunTree, StepNode, ToolNode
+from tokenweir.ledger.views.run_tree import RunTree, StepNode, ToolNode
 
 
 class ToolLine(msgspec.Struct, frozen=True, kw_only=True):
