@@ -120,7 +120,7 @@ def writer(calls: int, data: Path, changes: tuple[Change, ...] = CHANGES) -> flo
     price = AppliedPrice("bench", "CNY", RATES)
     applied = msgspec.json.encode(price, order="deterministic")
     price_id = hashlib.blake2b(applied, digest_size=16).hexdigest()
-    first = frame(MakeChanges(1, "bench", changes)) + frame(DefinePrice(2, price_id, applied))
+    first = frame([MakeChanges(1, "bench", changes), DefinePrice(2, price_id, applied)])
     usage = Usage(input=120, output=64)
     opened: list[OpenCall] = []
     taken_s = []
@@ -143,7 +143,7 @@ def writer(calls: int, data: Path, changes: tuple[Change, ...] = CHANGES) -> flo
             )
             for n in range(BATCH)
         ]  # fmt: skip
-        frames = b"".join(map(frame, [*ends, *opened]))
+        frames = frame([*ends, *opened])
         started = time.perf_counter()
         connection.data_received(frames)
         loop.turn()
@@ -198,7 +198,7 @@ async def worker(calls: int, body_bytes: int, data: Path) -> float:
     request = request_bytes(options)
     answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
     answer += ANSWER.encode()
-    frames, decoder = FrameReader(), msgspec.msgpack.Decoder(Operation)
+    frames, decoder = FrameReader(), msgspec.msgpack.Decoder(list[Operation])
     frames.feed(to_writer.taken())
     taken_s = []
     for _ in range(calls // BATCH):
@@ -207,7 +207,7 @@ async def worker(calls: int, body_bytes: int, data: Path) -> float:
             client.data_received(request)
         await asyncio.sleep(0)
         read_s = time.perf_counter() - started
-        asked = [decoder.decode(body) for body in frames.feed(to_writer.taken())]
+        asked = [o for body in frames.feed(to_writer.taken()) for o in decoder.decode(body)]
         opened = tuple(OpenResult(o.seq, o.output_tokens) for o in asked if isinstance(o, OpenCall))
         confirmed = frame(Committed(opened[-1].seq, opened))
         started = time.perf_counter()
@@ -216,7 +216,7 @@ async def worker(calls: int, body_bytes: int, data: Path) -> float:
             connection.data_received(answer)
         await asyncio.sleep(0)
         answered_s = time.perf_counter() - started
-        last = max(decoder.decode(body).seq for body in frames.feed(to_writer.taken()))
+        last = max(o.seq for body in frames.feed(to_writer.taken()) for o in decoder.decode(body))
         confirmed = frame(Committed(last))
         started = time.perf_counter()
         link.data_received(confirmed)

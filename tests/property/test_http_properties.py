@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenweir.gateway.answering import Exchange
-from tokenweir.gateway.config import Limits
+from tokenweir.gateway.config import Limits, UpstreamConfig
 from tokenweir.gateway.inbound import ClientConnection
 from tokenweir.gateway.request import Request
 from tokenweir.gateway.upstream import Upstream
@@ -21,7 +21,10 @@ from tokenweir.gateway.upstream_connection import (
     Fault,
     UpstreamConnection,
 )
+from tokenweir.ledger.terms import KeyRecord
 from tokenweir.protocol.problems import Problem, unauthorized
+
+KEY = KeyRecord("k", "k", "team", b"", "k", 0)
 
 
 class Transport:
@@ -75,10 +78,11 @@ class Service:
         self.pending: list[Callable[[], None]] = []
 
     def screen(self, request: Request) -> Problem | None:
+        request.key = KEY
         return unauthorized() if request.path == b"/refused" else None
 
     def serve(self, request: Request, client: ClientConnection) -> Exchange | None:
-        told = b"%b|%b|%b" % (request.method.encode(), request.path, request.forwarded())
+        told = b"%b|%b|%b" % (request.method.encode(), request.path, request.forwarded)
 
         def answer() -> None:
             if request.path == b"/stream":
@@ -221,6 +225,45 @@ def test_damaged_requests_get_an_answer_or_a_close_wherever_they_are_cut(
     )
 
 
+@given(first=requests(), rest=st.lists(st.one_of(requests(), st.just(b"")), max_size=4), later=st.booleans())
+def test_a_head_that_is_known_says_what_a_parser_reads_in_it(
+    first: bytes, rest: list[bytes], later: bool
+) -> None:
+    """Each request comes as a piece of its own; an empty one stands for the one before it."""
+    sent = [first]
+    sent += [request or sent[-1] for request in rest]
+    cuts = list(itertools.accumulate(map(len, sent)))
+    data = b"".join(sent).replace(b"HEAD", b"POST")
+    assert answers_to(data, cuts, later=later) == answers_to(data, [], later=later)
+
+
+LIKE = b"POST /a HTTP/1.1\r\nhost: h\r\nContent-Length: %b\r\naccept: x\r\n\r\n%b"
+
+
+@given(
+    number=st.sampled_from([b"3", b"03", b"+3", b"3 ", b"0x3", b"3,3", b"", b"2", b"4", b"-3", b"9" * 30]),
+    body=st.binary(max_size=9),
+)
+def test_what_differs_from_a_known_head_in_more_than_its_length_is_read_anew(
+    number: bytes, body: bytes
+) -> None:
+    known, like = LIKE % (b"5", b"hello"), LIKE % (number, body)
+    assert answers_to(known + like, [len(known)])[0][1:] == answers_to(like, [])[0]
+
+
+def test_a_head_that_is_known_is_not_read_again() -> None:
+    transport = Transport()
+    connection = ClientConnection(Service(later=False))
+    connection.connection_made(cast(asyncio.Transport, transport))
+    connection.data_received(LIKE % (b"5", b"hello"))
+    del connection._parser
+    connection.data_received(LIKE % (b"11", b"hello again"))
+    assert [body for _, body in Answers(transport.written).whole] == [
+        b"POST|/a|accept: x\r\n|hello",
+        b"POST|/a|accept: x\r\n|hello again",
+    ]
+
+
 class Sink(AnswerSink):
     """Notes what an attempt is told."""
 
@@ -250,6 +293,7 @@ class Owner:
 
     def __init__(self) -> None:
         self.connections: set[UpstreamConnection] = set()
+        self.config = UpstreamConfig(name="u", kind="openai", scheme="http", host="h", port=1, path="")
         self.released = 0
 
     def release(self, connection: UpstreamConnection) -> None:

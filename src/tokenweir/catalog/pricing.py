@@ -66,6 +66,8 @@ def apply(price: Price, prompt_tokens: int, at_us: int) -> AppliedPrice:
     """The rates for a call with that many tokens of prompt, at the moment its vendor prices it."""
     window = window_at(price, at_us) if price.windows else -1
     brackets = price.brackets if window < 0 else price.windows[window].brackets
+    if len(brackets) == 1:
+        return _applied(price, window, 0)
     chosen = 0
     for number, bracket in enumerate(brackets):
         if prompt_tokens > bracket.above:
@@ -75,14 +77,14 @@ def apply(price: Price, prompt_tokens: int, at_us: int) -> AppliedPrice:
 
 def cost(applied: AppliedPrice, usage: Usage) -> int:
     """Pico of the price's currency: the sum of its `lines`."""
-    each = each_class(applied.rates)
+    into, read, write_5m, write_1h, output, reasoning = each_class(applied.rates)
     return (
-        usage.input * each[0]
-        + usage.cache_read * each[1]
-        + usage.cache_write_5m * each[2]
-        + usage.cache_write_1h * each[3]
-        + usage.output * each[4]
-        + usage.reasoning * each[5]
+        usage.input * into
+        + usage.cache_read * read
+        + usage.cache_write_5m * write_5m
+        + usage.cache_write_1h * write_1h
+        + usage.output * output
+        + usage.reasoning * reasoning
     )
 
 

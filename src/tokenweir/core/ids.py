@@ -11,8 +11,12 @@ def uuid7(now_us: int, entropy: bytes) -> bytes:
     """A UUIDv7 of 16 bytes from a time (µs since 1970 UTC) and 10 random bytes."""
     if len(entropy) != 10:
         raise ValueError("a UUIDv7 takes 10 random bytes")
-    value = (now_us // 1000) << 80 | _FIXED | (int.from_bytes(entropy, "big") & _RANDOM)
-    return value.to_bytes(16, "big")
+    return ((now_us // 1000) << 80 | _tail(entropy)).to_bytes(16, "big")
+
+
+def _tail(entropy: bytes) -> int:
+    """What stands behind the time."""
+    return _FIXED | (int.from_bytes(entropy, "big") & _RANDOM)
 
 
 def uuid7_us(value: bytes) -> int | None:
@@ -41,14 +45,12 @@ class IdSource:
     def __init__(self, now_us: Callable[[], int], random_bytes: Callable[[int], bytes]) -> None:
         self._now_us = now_us
         self._random_bytes = random_bytes
-        self._pool = b""
-        self._offset = 0
+        self._tails: list[int] = []  # what is left to chance of the next ids
 
     def new(self, now_us: int | None = None) -> bytes:
-        """A fresh UUIDv7, of this moment or now. Random bytes are drawn 4 KiB at a time: one system call serves 409 ids."""
-        at = self._offset
-        if at + 10 > len(self._pool):
-            self._pool, at = self._random_bytes(4096), 0
-        self._offset = at + 10
-        entropy = self._pool[at : at + 10]
-        return uuid7(self._now_us() if now_us is None else now_us, entropy)
+        """A fresh UUIDv7, of this moment or now. Random bytes are drawn 4,090 at a time: one system call serves 409 ids."""
+        if not self._tails:
+            drawn = self._random_bytes(4_090)
+            self._tails = [_tail(drawn[at : at + 10]) for at in range(4_080, -10, -10)]
+        moment_us = self._now_us() if now_us is None else now_us
+        return ((moment_us // 1000) << 80 | self._tails.pop()).to_bytes(16, "big")

@@ -1,6 +1,6 @@
 """Whether and how a call can be served at all: which deployments it can be told to, and what is set aside for it."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -48,17 +48,19 @@ class Reach(msgspec.Struct, frozen=True):
 
 
 def reach(
-    plan: Plan, wire: Wire, served: Served, body: bytes, drained: Container[str] = ()
+    plan: Plan, wire: Wire, served: Served, body: bytes, drained: Collection[str] = ()
 ) -> Reach | Problem:
     """Deployments that a request can be told to, none of them on a drained upstream; where there are none, why."""
-    taking = tuple(d for d in served.deployments if d.upstream not in drained)
-    if not taking and served.deployments:
-        return problems.drained(served.name)
-    ways = [(d, plan.way(d, wire.name)) for d in taking]
+    taking = served.deployments
+    if drained:
+        taking = tuple(d for d in served.deployments if d.upstream not in drained)
+        if not taking and served.deployments:
+            return problems.drained(served.name)
     # What was sealed here says nothing to a host.
     sealed = wire.name in TRANSLATED and MARK in body
-    if not sealed and all(way is not None and way.dialect == wire.name for _, way in ways):
+    if wire.name in served.straight and not sealed:
         return Reach(taking)
+    ways = [(d, plan.way(d, wire.name)) for d in taking]
     reachable = tuple(d for d, way in ways if way is not None)
     if not reachable:
         return problems.not_served(served.name, wire.name)
@@ -82,29 +84,20 @@ class _Named(msgspec.Struct):
 
 def reservation(call: "Call", served: Served) -> OpenCall:
     """What the ledger is asked for before anything goes upstream."""
-    key, request, bounds = call.key, call.request, served.bounds
+    key, request, dearest = call.key, call.request, served.bounds
     input_tokens = call.body_bytes + TEMPLATE_TOKENS + (TOOL_TOKENS if b'"tools"' in call.body else 0)
     if request.has_media:
-        input_tokens += bounds.context or MEDIA_TOKENS
+        input_tokens += dearest.context or MEDIA_TOKENS
     asked = request.max_output
     if asked is None:
-        asked = bounds.max_output or call.plan.limits.default_max_output
+        asked = dearest.max_output or call.plan.limits.default_max_output
     # Also where nothing limits the key as far as is known here: a limit may have been set that has yet to be told.
     costs, unpriced = _dearest(call.worker.link.terms, key, served, call.arrived_us)
+    bounds = tuple([CostBound(c, i * input_tokens, o) for c, i, o in costs])
     return OpenCall(
-        seq=call.worker.link.next_seq(),
-        call=call.id,
-        at_us=call.arrived_us,
-        key=key.id,
-        account=key.account,
-        run=key.run,
-        model=served.name,
-        dialect=call.wire.name,
-        bounds=tuple(CostBound(c, i * input_tokens, o) for c, i, o in costs),
-        unpriced=unpriced,
-        input_tokens=input_tokens,
-        output_tokens=asked * request.n,
-    )
+        call.worker.link.next_seq(), call.id, call.arrived_us, key.id, key.account, key.run, served.name, call.wire.name,
+        bounds, unpriced, input_tokens, asked * request.n,
+    )  # fmt: skip
 
 
 def still_granted(asked: OpenCall, granted: int, used: Sequence[Spent]) -> int:

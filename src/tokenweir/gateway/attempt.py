@@ -66,6 +66,7 @@ class Attempt:
         self,
         call: "Call",
         id: bytes,
+        begun_us: int,
         ordinal: int,
         deployment: DeploymentConfig,
         upstream: Upstream,
@@ -79,7 +80,7 @@ class Attempt:
         self.passage = sent.passage
         self.request = sent.head, sent.body
         self.kept_back = sent.kept_back
-        self.begun_us = call.clock.now_us()
+        self.begun_us = begun_us
         self.connection: UpstreamConnection | None = None
         self.sent = False  # bytes may have reached the upstream: it may have cost something
         self.status = 0
@@ -113,9 +114,8 @@ class Attempt:
 
     def answer_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
-        lines = []
+        lines = b""
         streamed = declared = False  # not every host says what it sends
-        own_type = self.passage.own_type
         hop: frozenset[bytes] = frozenset()
         for name, value in headers:
             if name == b"connection":
@@ -125,11 +125,11 @@ class Attempt:
                 if name == b"content-type":
                     declared = True
                     streamed = value.lower().startswith(b"text/event-stream")
-                    if own_type:
+                    if self.passage.own_type:
                         continue
-                lines.append(b"%b: %b\r\n" % (name, value))
-        self.lines = b"".join(lines)
-        if (streamed or (self.call.request.stream and not declared)) and status == 200:
+                lines += b"%b: %b\r\n" % (name, value)
+        self.lines = lines
+        if status == 200 and (streamed or (self.call.request.stream and not declared)):
             self.meter = self.passage.meter()
             if self.call.most_output is not None:
                 self.meter.bound(self.call.most_output)
@@ -137,10 +137,15 @@ class Attempt:
     def answer_data(self, data: bytes) -> None:
         if self.ttft_us is None:
             self.ttft_us = self.call.clock.now_us() - self.call.arrived_us
-        if self.meter is not None:
-            self._relay(self.meter, data)
-        else:
+        meter = self.meter
+        if meter is None:
             self._keep(data)
+        elif (passed := meter.feed(data)) and self.bound:  # nearly every piece of a stream
+            self.call.relay(passed)
+            if meter.full:
+                self.call.stream_full(self)
+        else:
+            self._relay(meter, passed)
 
     def _keep(self, data: bytes) -> None:
         self.size += len(data)
@@ -150,8 +155,7 @@ class Attempt:
             return
         self.parts.append(data)
 
-    def _relay(self, meter: Meter, data: bytes) -> None:
-        passed = meter.feed(data)
+    def _relay(self, meter: Meter, passed: bytes) -> None:
         if not self.bound and passed:
             if meter.error is not None and not meter.counted:  # another deployment may do better
                 self._keep(passed)
@@ -196,17 +200,18 @@ class Attempt:
     @property
     def dropped(self) -> tuple[str, ...]:
         """What the client said and the upstream was not told, and the other way round."""
-        return in_short((*self.passage.dropped, *self.kept_back))
+        told, kept_back = self.passage.dropped, self.kept_back
+        return in_short((*told, *kept_back)) if told or kept_back else ()
 
     def told_dropped(self) -> str:
         """What the entry says of it."""
         dropped = self.dropped
         return f"dropped: {', '.join(dropped)}" if dropped else ""
 
-    def dropped_line(self) -> bytes:
-        """The header line that says it."""
-        dropped = self.dropped
-        return b"x-weir-dropped: %b\r\n" % header_text(", ".join(dropped)) if dropped else b""
+    def answer_lines(self, *, streams: bool) -> bytes:
+        """Header lines of an answer that passes: what was dropped, then the upstream's own."""
+        lines, dropped = self.head_lines(streams=streams), self.dropped
+        return b"x-weir-dropped: %b\r\n%b" % (header_text(", ".join(dropped)), lines) if dropped else lines
 
     def head_lines(self, *, streams: bool = False) -> bytes:
         """Header lines of the upstream's answer; a translated one is of a type of its own."""

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import NOTHING_USED, Usage
 from tokenweir.gateway.admission import reach, reservation, still_granted
 from tokenweir.gateway.answering import AnsweringConnection
@@ -36,12 +35,37 @@ from tokenweir.routing.decide import Candidate, decide
 if TYPE_CHECKING:
     from tokenweir.gateway.worker import Worker
 
+# Members by names of their own: in Python 3.11 looking one up in its Enum takes longer than the move does.
+_RESERVE, _OPENED, _CONNECTED, _ANSWERED, _ENDED, _DURABLE = (
+    Event.RESERVE, Event.OPENED, Event.CONNECTED, Event.ANSWERED, Event.ENDED, Event.DURABLE,
+)  # fmt: skip
+_OK = Outcome.OK
 #: How long a deployment that failed is tried last.
 COOLING_US = 5_000_000
 
 
 class Call:
     """One request of a client; an `Exchange` for its connection."""
+
+    # What begins so for every call stands here, and in the call itself once it differs.
+    state = State.ARRIVED
+    request = ChatRequest(model="")
+    model = ""  # the public name; clients may ask by another
+    form: Form | None = None  # the request in no dialect, where it has to be said anew
+    anew = False  # it has to be said anew also in its own dialect
+    reserved: OpenCall | None = None  # what the ledger was asked for
+    granted_output = 0  # tokens of output that it granted, over all choices
+    most_output: int | None = None  # what a stream may tell of it: the same, where a limit holds
+    _interrupted = False
+    _granted: int | None = None  # for each choice, where it has to be said upstream
+    #: By attempts so far, where a limit holds: they share what was set aside.
+    _used: list[Spent] | None = None
+    _order: list[str]
+    _attempt: Attempt | None = None
+    _attempts = 0
+    _checkpoints = 0
+    _told: bytes | None = None  # a whole response, to be kept
+    _last: Callable[[], None] | None = None  # what the client gets once the call is settled
 
     def __init__(
         self, worker: "Worker", client: AnsweringConnection, request: Request, key: KeyRecord
@@ -51,39 +75,15 @@ class Call:
         self.plan = worker.plan
         self.client: AnsweringConnection | None = client
         self.key = key
-        self.arrived_us = worker.clock.now_us()
+        self.arrived_us = self._last_checkpoint_us = worker.clock.now_us()
         self.id = worker.ids.new(self.arrived_us)  # the windows of limits are found again by it
-        self.state = State.ARRIVED
         self.wire = BY_PATH[request.path]
-        self.body = request.body
+        self.body = self._asked = request.body  # `body` may come to hold the conversation before it, too
         self.body_bytes = len(request.body)
         self.anthropic_headers = request.anthropic_headers
-        self.forwarded = request.forwarded()
-        self.lines = b"x-weir-call: %b\r\n%b" % (
-            uuid_text(self.id).encode(),
-            worker.cors_lines(request.origin),
-        )
-        self.request = ChatRequest(model="")
-        self.model = ""  # the public name; clients may ask by another
-        self.form: Form | None = None  # the request in no dialect, where it has to be said anew
-        self.anew = False  # it has to be said anew also in its own dialect
-        self._interrupted = False
-        self.reserved: OpenCall | None = None  # what the ledger was asked for
-        self.granted_output = 0  # tokens of output that it granted, over all choices
-        self._granted: int | None = None  # for each choice, where it has to be said upstream
-        self.most_output: int | None = None  # what a stream may tell of it: the same, where a limit holds
-        self._used: list[Spent] | None = (
-            None  # by attempts so far, where a limit holds: they share what was set aside
-        )
-        self._order: list[str] = []
-        self._attempt: Attempt | None = None
-        self._attempts = 0
-        self._checkpoints = 0
-        self._last_checkpoint_us = self.arrived_us
+        self.forwarded = request.forwarded
+        self.lines = worker.lines_of(self.id, request)
         self._kept = worker.kept if self.wire.name == "responses" else None
-        self._asked = request.body  # as the client wrote it; `body` may hold the conversation before it, too
-        self._told: bytes | None = None  # a whole response, to be kept
-        self._last: Callable[[], None] | None = None  # what the client gets once the call is settled
 
     @property
     def attempt(self) -> Attempt | None:
@@ -127,10 +127,9 @@ class Call:
             self._refuse(problems.model_not_found(self.request.model, self.plan.nearest(self.request.model)))
             return
         self.model = served.name
-        if not (allows_model(self.key, served.name) and allows_dialect(self.key, self.wire.name)):
-            self._refuse(
-                problems.not_allowed(self.request.model, self.wire.name, self.key.models, self.key.dialects)
-            )
+        key = self.key
+        if not (allows_model(key, served.name) and allows_dialect(key, self.wire.name)):
+            self._refuse(problems.not_allowed(self.request.model, self.wire.name, key.models, key.dialects))
             return
         if len(self.worker.calls) >= self.plan.limits.max_in_flight:
             self._refuse(problems.overloaded(f"{self.plan.limits.max_in_flight} calls are under way"))
@@ -144,7 +143,7 @@ class Call:
         cooling = self.worker.cooling
         candidates = tuple(Candidate(d.name, cooling.get(d.name, 0)) for d in reached.deployments)
         self._order = list(decide(candidates, now_us).order)[::-1]
-        self.state = move(self.state, Event.RESERVE)
+        self.state = move(self.state, _RESERVE)
         self.worker.calls[self.id] = self
         self.reserved = reservation(self, served)
         self.worker.link.open(self.reserved, self._opened)
@@ -156,7 +155,7 @@ class Call:
             self.worker.counters.add(f"weir_refused|reason={result.refused}")
             self._refuse(refusal(result, self.wire.spent_status, self.clock.now_us()))
         else:
-            self.state = move(self.state, Event.OPENED)
+            self.state = move(self.state, _OPENED)
             self.granted_output = result.output_tokens
             if result.limited:
                 self._used = []
@@ -190,10 +189,11 @@ class Call:
         self._attempts += 1
         upstream = self.worker.upstream(self.plan, deployment.upstream)
         sent = outgoing(self, self.plan, deployment, self._granted)
-        attempt = Attempt(self, self.worker.ids.new(), self._attempts, deployment, upstream, sent)
-        self._attempt = attempt
-        dropped = in_short(sent.passage.dropped)
-        if dropped and self.plan.config.strict:
+        begun_us = self.clock.now_us()
+        id = self.worker.ids.new(begun_us)
+        attempt = self._attempt = Attempt(self, id, begun_us, self._attempts, deployment, upstream, sent)
+        if sent.passage.dropped and self.plan.config.strict:
+            dropped = in_short(sent.passage.dropped)
             problem = problems.cannot_be_said(deployment.name, dropped)
             reason = f"strict: {', '.join(dropped)}"
             last = lambda: self._answer_problem(problem)  # noqa: E731
@@ -203,7 +203,7 @@ class Call:
 
     def attempt_sent(self, attempt: Attempt) -> None:
         """The request is on its way."""
-        self.state = move(self.state, Event.CONNECTED)
+        self.state = move(self.state, _CONNECTED)
 
     def attempt_failed(self, attempt: Attempt, fault: Fault, detail: str) -> None:
         """No byte of an answer reached the client: try the next deployment, or give up."""
@@ -273,12 +273,12 @@ class Call:
             self.attempt_refused(attempt)
             return
         attempt.served_model = answer.model
-        self.state = move(self.state, Event.ANSWERED)
+        self.state = move(self.state, _ANSWERED)
         self._keep(whole)
-        lines = attempt.dropped_line() + attempt.head_lines(streams=self.request.stream)
+        lines = attempt.answer_lines(streams=self.request.stream)
         last = lambda: self._answer(200, lines, whole)  # noqa: E731
         usage = answer.usage or answer.settled(self.prompt_bytes)
-        self._settle(Event.ENDED, usage, Outcome.OK, attempt.told_dropped(), last)
+        self._settle(_ENDED, usage, _OK, attempt.told_dropped(), last)
 
     def _keep(self, told: bytes) -> None:
         """Note a whole answer, or the end of a streamed one, for the store of responses."""
@@ -289,7 +289,7 @@ class Call:
         """The first bytes of a stream: from here on the client is bound to this deployment."""
         self.state = move(self.state, Event.ANSWERED)
         if self.client is not None:
-            lines = attempt.dropped_line() + attempt.head_lines(streams=self.request.stream)
+            lines = attempt.answer_lines(streams=self.request.stream)
             self.client.begin(attempt.status, self.lines + lines)
             if self.client.is_slow:  # it has yet to take the answer before this one
                 self.client_slow()
@@ -431,7 +431,7 @@ class Call:
         count(self.worker.counters, attempt, usage, outcome, final=final)
 
     def _durable(self) -> None:
-        self.state = move(self.state, Event.DURABLE)
+        self.state = move(self.state, _DURABLE)
         self.worker.calls.pop(self.id, None)
         last, self._last = self._last, None
         self._attempt = None  # it refers to this call: without a ring both, and the body, are freed at once

@@ -6,7 +6,7 @@ from collections import deque
 import httptools
 
 from tokenweir.gateway.answering import HIGH_WATER_BYTES, AnsweringConnection, Service
-from tokenweir.gateway.request import KEPT, Request, finish_head, path_of
+from tokenweir.gateway.request import KEPT, KnownHead, Request, finish_head, known_head, path_of
 from tokenweir.protocol.http import continue_head
 from tokenweir.protocol.problems import (
     Problem,
@@ -41,6 +41,7 @@ class ClientConnection(AnsweringConnection):
         self._limits = service.limits
         self._parser = httptools.HttpRequestParser(self)
         self._request = Request()  # the one being read
+        self._known: KnownHead | None = None  # of the last one that came whole
         self._queue: deque[Request] = deque()  # read, and waiting for their turn
         self._header_bytes = 0  # of the head being read; 0 between requests
         self._headers = 0  # how many
@@ -74,6 +75,21 @@ class ClientConnection(AnsweringConnection):
     def data_received(self, data: bytes) -> None:
         if self._discarding:
             return
+        between = self._current is None and not self._in_body and not self._header_bytes
+        known = self._known
+        if known is not None and between and self._limits is self._service.limits:
+            request = known.again(data)
+            if request is not None:
+                self._ticks = 0
+                request.refusal = self._service.screen(request)
+                self._queue.append(request)
+                self._next()
+                return
+        self._parse(data)
+        if between:
+            self._known = known_head(data, self._request)
+
+    def _parse(self, data: bytes) -> None:
         self._unseen += len(data)
         try:
             self._parser.feed_data(data)
@@ -99,7 +115,7 @@ class ClientConnection(AnsweringConnection):
         coding = b"transfer-encoding: chunked" if b"transfer-encoding" in headers else b""
         framing = coding or b"content-length: %b" % headers.get(b"content-length", b"0").strip()
         self._parser = httptools.HttpRequestParser(_BodyOf(self))
-        self.data_received(b"POST / HTTP/1.1\r\nconnection: close\r\n%b\r\n\r\n" % framing + rest)
+        self._parse(b"POST / HTTP/1.1\r\nconnection: close\r\n%b\r\n\r\n" % framing + rest)
 
     # --- httptools
 

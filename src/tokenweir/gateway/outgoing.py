@@ -6,7 +6,7 @@ import msgspec
 
 from tokenweir.gateway.config import DeploymentConfig, Target
 from tokenweir.gateway.plan import Plan
-from tokenweir.protocol.anthropic_headers import UpstreamHeaders, upstream_headers
+from tokenweir.protocol.anthropic_headers import upstream_headers
 from tokenweir.protocol.http import header_lines
 from tokenweir.protocol.passage import Passage, Straight, Translated
 from tokenweir.protocol.wires import WIRES
@@ -36,21 +36,15 @@ def outgoing(call: "Call", plan: Plan, deployment: DeploymentConfig, granted: in
         assert call.form is not None
         passage = Translated(call.wire, WIRES[way.dialect], way.host, call.form)
     body = passage.request(model=deployment.model, ask_usage=upstream.ask_usage, max_output=granted)
-    own = _own_headers(call, way)
+    own, dropped = _own_headers(call, way) if way.dialect == "messages" else (b"", ())
     head = b"%b%b%bcontent-length: %d\r\n\r\n" % (
-        plan.request_prefix(upstream, way),
-        header_lines(own.lines),
-        call.forwarded,
-        len(body),
-    )
-    return Outgoing(passage, head, body, own.dropped)
+        plan.request_prefix(upstream, way), own, call.forwarded, len(body)
+    )  # fmt: skip
+    return Outgoing(passage, head, body, dropped)
 
 
-_NONE = UpstreamHeaders(())
-
-
-def _own_headers(call: "Call", way: Target) -> UpstreamHeaders:
-    """Those that the upstream's dialect has: the client's, where it speaks the same."""
-    if way.dialect != "messages":
-        return _NONE
-    return upstream_headers(way.policy, call.anthropic_headers if call.wire.name == "messages" else [])
+def _own_headers(call: "Call", way: Target) -> tuple[bytes, tuple[str, ...]]:
+    """Those that the dialect of Anthropic has: the client's, where it speaks the same; and which of them are dropped."""
+    client = call.anthropic_headers if call.wire.name == "messages" else []
+    own = upstream_headers(way.policy, client)
+    return header_lines(own.lines), own.dropped

@@ -29,6 +29,7 @@ class Served(msgspec.Struct, frozen=True):
     deployments: tuple[DeploymentConfig, ...]
     bounds: Bounds
     created_s: int
+    straight: frozenset[str]  # dialects that each of its deployments speaks
 
 
 class Plan:
@@ -56,7 +57,9 @@ class Plan:
 
     def _serve(self, name: str, deployments: tuple[str, ...], created_s: int) -> Served:
         chosen = tuple(self.deployments[d] for d in deployments)
-        return Served(name, chosen, bounds_of(chosen), created_s)
+        spoken = [{t.dialect for t in self.upstreams[d.upstream].targets} for d in chosen]
+        straight = frozenset(set.intersection(*spoken)) if spoken else frozenset(WIRES)
+        return Served(name, chosen, bounds_of(chosen), created_s, straight)
 
     def nearest(self, name: str) -> list[str]:
         """Up to three names a client may have meant."""

@@ -1,5 +1,6 @@
 """What an attempt used and cost, as the ledger and the counters are told."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def checkpoint_of(call: "Call", attempt: Attempt, ordinal: int, at_us: int) -> Checkpoint:
     """How far a stream has come."""
     link, usage = call.worker.link, attempt.usage_so_far()
-    paid = priced(call, attempt, usage)
+    paid = priced(call, attempt, usage, at_us)
     return Checkpoint(
         link.next_seq(), call.id, attempt.id, ordinal, at_us, attempt.deployment.upstream,
         attempt.deployment.name, usage, paid.price, paid.cost_pico, paid.currency, paid.charge,
@@ -34,29 +35,18 @@ def close_of(
     call: "Call", attempt: Attempt | None, usage: Usage, outcome: Outcome, reason: str, *, final: bool
 ) -> CloseAttempt:
     """The end of an attempt, or of a call that had none."""
-    link, now_us = call.worker.link, call.clock.now_us()
-    paid = NOT_PRICED if attempt is None else priced(call, attempt, usage)
+    seq, now_us = call.worker.link.next_seq(), call.clock.now_us()
+    duration_us = max(0, now_us - call.arrived_us)
+    if attempt is None:
+        return CloseAttempt(
+            seq, call.id, b"", 0, final, now_us, "", "", "", usage, "", None, "", None, duration_us, 0, outcome, reason
+        )  # fmt: skip
+    deployment, paid = attempt.deployment, priced(call, attempt, usage, now_us)
     return CloseAttempt(
-        seq=link.next_seq(),
-        call=call.id,
-        attempt=b"" if attempt is None else attempt.id,
-        ordinal=0 if attempt is None else attempt.ordinal,
-        final=final,
-        at_us=now_us,
-        upstream="" if attempt is None else attempt.deployment.upstream,
-        deployment="" if attempt is None else attempt.deployment.name,
-        served_model="" if attempt is None else attempt.served_model,
-        usage=usage,
-        price=paid.price,
-        cost_pico=paid.cost_pico,
-        currency=paid.currency,
-        ttft_us=None if attempt is None else attempt.ttft_us,
-        duration_us=max(0, now_us - call.arrived_us),
-        status=0 if attempt is None else attempt.status,
-        outcome=outcome,
-        reason=reason,
-        charge=paid.charge,
-    )
+        seq, call.id, attempt.id, attempt.ordinal, final, now_us, deployment.upstream, deployment.name,
+        attempt.served_model, usage, paid.price, paid.cost_pico, paid.currency, attempt.ttft_us, duration_us,
+        attempt.status, outcome, reason, paid.charge,
+    )  # fmt: skip
 
 
 class Priced(msgspec.Struct, frozen=True):
@@ -69,11 +59,12 @@ class Priced(msgspec.Struct, frozen=True):
 
 
 NOT_PRICED = Priced()
+_UNKNOWN = Provenance.UNKNOWN  # in Python 3.11 a member is slow to look up
 
 
-def priced(call: "Call", attempt: Attempt, usage: Usage) -> Priced:
+def priced(call: "Call", attempt: Attempt, usage: Usage, ended_us: int) -> Priced:
     """By the prices in force at the moments that their vendors go by."""
-    link, ended_us = call.worker.link, call.clock.now_us()
+    link = call.worker.link
     applied = link.terms.standing_price(attempt.deployment.upstream, call.arrived_us) or price_call(
         attempt.deployment.prices, usage.prompt, begun_us=attempt.begun_us, ended_us=ended_us
     )
@@ -83,12 +74,14 @@ def priced(call: "Call", attempt: Attempt, usage: Usage) -> Priced:
         charged = charge_call(rule, applied, usage.prompt, begun_us=attempt.begun_us, ended_us=ended_us)
         if charged is not None:
             charge = Charge(*_amount(link, charged, usage))
-    return Priced(charge=charge) if applied is None else Priced(*_amount(link, applied, usage), charge)
+    if applied is not None:
+        return Priced(*_amount(link, applied, usage), charge)
+    return Priced(charge=charge) if rule is not None else NOT_PRICED
 
 
 def paid(call: "Call", attempt: Attempt, usage: Usage) -> Spent:
     """What an attempt used, and what the account pays for it."""
-    found = priced(call, attempt, usage)
+    found = priced(call, attempt, usage, call.clock.now_us())
     if found.charge.price:
         return Spent(usage.total, found.charge.pico or 0, found.charge.currency)
     return Spent(usage.total, found.cost_pico or 0, found.currency)
@@ -96,7 +89,7 @@ def paid(call: "Call", attempt: Attempt, usage: Usage) -> Spent:
 
 def _amount(link: SocketLedgerLink, applied: AppliedPrice, usage: Usage) -> tuple[str, int | None, str]:
     """Id of the applied price, pico, currency."""
-    pico = None if usage.provenance is Provenance.UNKNOWN else cost(applied, usage)
+    pico = None if usage.provenance is _UNKNOWN else cost(applied, usage)
     return link.define_price(price_id(applied)[1]), pico, applied.currency
 
 
@@ -118,16 +111,26 @@ def still_reserved(call: "Call", attempt: Attempt, usage: Usage) -> dict[str, in
     return still
 
 
+@lru_cache(maxsize=1024)
+def _attempts(outcome: Outcome, upstream: str) -> str:
+    return f"weir_attempts|outcome={outcome},upstream={upstream}"
+
+
+@lru_cache(maxsize=64)
+def _calls(outcome: Outcome) -> str:
+    return f"weir_calls|outcome={outcome}"
+
+
 def count(
     counters: Counters, attempt: Attempt | None, usage: Usage, outcome: Outcome, *, final: bool
 ) -> None:
     """Add it to what /metrics shows."""
     if attempt is not None:
-        counters.add(f"weir_attempts|outcome={outcome},upstream={attempt.deployment.upstream}")
+        counters.add(_attempts(outcome, attempt.deployment.upstream))
         if final and attempt.ttft_us is not None:
             counters.observe_ttft(attempt.ttft_us)
     if final:
-        counters.add(f"weir_calls|outcome={outcome}")
-    if usage.provenance is not Provenance.UNKNOWN:
+        counters.add(_calls(outcome))
+    if usage.provenance is not _UNKNOWN:
         counters.add("weir_tokens|class=input", usage.prompt)
         counters.add("weir_tokens|class=output", usage.completion)

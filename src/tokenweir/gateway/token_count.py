@@ -69,7 +69,7 @@ class TokenCount:
         body = rewrite_messages(request.body, asked, model=deployment.model, ask_usage=False, max_output=None)
         prefix = plan.request_prefix(upstream.config, way, "/count_tokens")
         own = header_lines(upstream_headers(way.policy, request.anthropic_headers).lines)
-        head = b"%b%b%bcontent-length: %d\r\n\r\n" % (prefix, own, request.forwarded(), len(body))
+        head = b"%b%b%bcontent-length: %d\r\n\r\n" % (prefix, own, request.forwarded, len(body))
         self._sent = head, body
         self._upstream = upstream
         upstream.acquire(self)

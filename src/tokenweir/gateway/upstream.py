@@ -29,7 +29,7 @@ class Upstream:
         """Calls `sink.connected` now or later, or `sink.answer_fault`; `fresh`: not with a connection used before."""
         while True:
             decision = self._pool.acquire(sink, fresh=fresh)
-            if isinstance(decision, Reuse):
+            if type(decision) is Reuse:
                 if decision.connection.is_stale():
                     decision.connection.abandon()
                     continue

@@ -26,6 +26,7 @@ MAX_UNSEEN_BYTES = 256 * 1024
 INFLATED_PIECE_BYTES = 1024 * 1024
 #: What `Accept-Encoding: identity` did not keep an upstream from sending. 32 + 15: gzip or zlib, told apart by their heads.
 _GZIP_OR_ZLIB = 47
+_OF_THE_BODY = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 _INFLATED = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 
@@ -211,7 +212,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
+        status: int = self._parser.get_status_code()
         headers, self._headers = self._headers, []
         if self._whole or 100 <= status < 200:
             return
@@ -221,14 +222,15 @@ class UpstreamConnection(asyncio.Protocol):
         self._framed = status in (204, 304)
         self._inflate = None
         for name, value in headers:
-            if name == b"content-length":
-                self._framed = True
-            elif name == b"transfer-encoding":
-                self._framed = True
-                if value.strip().lower() != b"chunked":
-                    self._defect = "it uses a transfer coding that nobody asked for"
-            elif name == b"content-encoding" and self._owner.config.unpacks:
-                self._decode(value.strip().lower())
+            if name not in _OF_THE_BODY:
+                continue
+            if name == b"content-encoding":
+                if self._owner.config.unpacks:
+                    self._decode(value.strip().lower())
+                continue
+            self._framed = True
+            if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+                self._defect = "it uses a transfer coding that nobody asked for"
         if self._sink is not None and not self._defect:
             self._sink.answer_head(status, headers)
 

@@ -113,14 +113,20 @@ class Worker:
 
     def lines(self, request: Request) -> bytes:
         """Header lines of an answer that no call gives: an id all the same, and what a browser wants to know."""
-        answer_id = uuid_text(self.ids.new()).encode()
-        return b"x-weir-call: %b\r\n%b" % (answer_id, self.cors_lines(request.origin))
+        return self.lines_of(self.ids.new(), request)
+
+    def lines_of(self, call: bytes, request: Request) -> bytes:
+        """The same of the answer to a call."""
+        own = f"x-weir-call: {uuid_text(call)}\r\n".encode()
+        return own + self.cors_lines(request.origin) if request.origin else own
 
     def screen(self, request: Request) -> Problem | None:
         """Path, method and key: what can be refused before a body is read."""
+        path = request.path
+        if path in BY_PATH and request.method == "POST":  # nearly every one
+            return self._screen_key(request)
         if request.method == "OPTIONS":
             return None
-        path = request.path
         if path.startswith(PREFIXES):
             return self._screen_passed(request)
         if not (path in _OPEN_PATHS or (path == b"/metrics" and not self.plan.config.metrics_need_key)):
@@ -140,14 +146,15 @@ class Worker:
         """Who asks, and whether they may, is found out by the control process."""
         row = passed(request.path)
         request.max_body_bytes = min(request.max_body_bytes, row.max_body_bytes)
-        if int(request.headers.get(b"content-length", b"0")) > request.max_body_bytes:
+        if request.length > request.max_body_bytes:
             return problems.body_too_large(request.max_body_bytes)
         return self._screen_key(request) if row.needs_key else None
 
     def _screen_key(self, request: Request) -> Problem | None:
-        if request.secret:
-            digest = hashlib.sha256(request.secret).digest()
-            request.key = self.link.terms.key_by_hash(digest, self.clock.now_us())
+        if not request.digest and (secret := request.secret):
+            request.digest = hashlib.sha256(secret).digest()
+        if request.digest:
+            request.key = self.link.terms.key_by_hash(request.digest, self.clock.now_us())
         if not self.link.available:
             return problems.ledger_unavailable()
         return problems.unauthorized() if request.key is None else None

@@ -85,7 +85,7 @@ def _ask_writer(data_dir: Path, operations: list[MakeChanges] | list[Correction]
         try:
             with socket_address(data_dir / SOCKET_NAME) as address:
                 sock.connect(address)
-            sock.sendall(b"".join(map(frame, operations)))
+            sock.sendall(b"".join([frame([operation]) for operation in operations]))
             while data := sock.recv(65_536):
                 for body in frames.feed(data):
                     match decoder.decode(body):

@@ -2,7 +2,7 @@
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,9 +16,13 @@ _LONGEST_PATH = 107  # of an AF_UNIX address on Linux
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-def frame(message: msgspec.Struct) -> bytes:
-    """The bytes of one message."""
-    body = _ENCODER.encode(message)
+#: One message as bytes, without a frame.
+packed = _ENCODER.encode
+
+
+def frame(message: msgspec.Struct | Sequence[msgspec.Struct]) -> bytes:
+    """The bytes of an answer, or of operations that go together."""
+    body = packed(message)
     return _LENGTH.pack(len(body)) + body
 
 

@@ -1,5 +1,7 @@
 """From operations to entries: one batch at a time, decided by the laws and written by the store."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from tokenweir.core.clock import Clock
@@ -46,6 +48,14 @@ class Journal:
         self._forgotten_upto = store.last_call
         self._refused: dict[str, int] = {}  # calls that were refused, by run
         self.changed: list[Change] = []  # what workers have to be told once it is durable
+        self._applies: dict[type, Callable[..., OpenResult | str | None]] = {
+            OpenCall: self._open,
+            CloseAttempt: self._close,
+            Checkpoint: self._checkpoint,
+            DefinePrice: self._define,
+            Reprice: self._reprice,
+            MakeChanges: self._change,
+        }
 
     @property
     def open_calls(self) -> list[bytes]:
@@ -54,20 +64,7 @@ class Journal:
 
     def apply(self, operation: Durable) -> OpenResult | str | None:
         """Take one operation into the batch. An OpenCall has a result; so has a change that is refused: why."""
-        match operation:
-            case OpenCall():
-                return self._open(operation)
-            case Checkpoint():
-                self._checkpoint(operation)
-            case CloseAttempt():
-                self._close(operation)
-            case DefinePrice(id=id, applied=applied):
-                self._batch.prices.append((id, applied))
-            case Reprice():
-                self._reprice(operation)
-            case MakeChanges():
-                return self._change(operation)
-        return None
+        return self._applies[type(operation)](operation)
 
     def commit(self) -> None:
         """Make the batch durable. Raises LedgerError; then its openings are undone and the rest is kept.
@@ -134,6 +131,9 @@ class Journal:
             )
         )  # fmt: skip
         return result
+
+    def _define(self, op: DefinePrice) -> None:
+        self._batch.prices.append((op.id, op.applied))
 
     def _checkpoint(self, op: Checkpoint) -> None:
         record = self.state.open_calls.get(op.call)

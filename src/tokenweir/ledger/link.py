@@ -16,7 +16,7 @@ import msgspec
 from tokenweir.core.errors import WireError
 from tokenweir.core.usage import NOTHING_USED
 from tokenweir.ledger.entries import Outcome
-from tokenweir.ledger.frames import FrameReader, frame, socket_address
+from tokenweir.ledger.frames import FrameReader, frame, packed, socket_address
 from tokenweir.ledger.known_terms import KnownTerms
 from tokenweir.ledger.messages import (
     Answer,
@@ -31,6 +31,7 @@ from tokenweir.ledger.messages import (
     Known,
     OpenCall,
     OpenResult,
+    Operation,
     ReadCounters,
     Snapshot,
     Unavailable,
@@ -41,6 +42,8 @@ from tokenweir.ledger.spill import Spill, record
 RECONNECT_S = 0.05
 #: Operations that wait to become durable. Beyond this nothing new is opened, so that what waits has a bound.
 MAX_WAITING = 100_000
+#: Of these, how many go into one frame when they are sent again.
+SENT_AT_ONCE = 10_000
 #: How long the writer may take to confirm an operation, at least; at most twice as long. A disk that others keep busy
 #: holds an fsync for a second or two now and then, and waiting that long is better than refusing everybody.
 CONFIRM_WITHIN_S = 5.0
@@ -51,8 +54,7 @@ Opened = Callable[[OpenResult | None], None]
 class Waiting(msgspec.Struct):
     """A settlement or a price that is not yet in the ledger."""
 
-    seq: int
-    data: bytes  # its frame
+    operation: CloseAttempt | DefinePrice
     durable: Callable[[], None] | None  # until it was called
 
 
@@ -78,7 +80,7 @@ class SocketLedgerLink(asyncio.Protocol):
         self.greeted = asyncio.Event()  # it has done so at least once: the terms are known
         self._frames = FrameReader()
         self._decoder: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
-        self._out: list[bytes] = []
+        self._out: list[Operation] = []  # of this turn of the loop: one frame
         self._seq = 0
         self._opens: dict[int, tuple[OpenCall, Opened]] = {}
         self._undelivered: deque[Waiting] = deque()
@@ -113,16 +115,16 @@ class SocketLedgerLink(asyncio.Protocol):
             done(None)
             return
         self._opens[operation.seq] = (operation, done)
-        self._queue(frame(operation))
+        self._queue(operation)
 
     def checkpoint(self, operation: Checkpoint) -> None:
         """Note how far a stream has come; lost with the connection, the next one says more."""
         if self._transport is not None:
-            self._queue(frame(operation))
+            self._queue(operation)
 
     def close_attempt(self, operation: CloseAttempt, durable: Callable[[], None] | None) -> None:
         """Settle; sent again until it is in the ledger. `durable()` once it is there or on local disk."""
-        self._keep(operation.seq, frame(operation), durable)
+        self._keep(operation, durable)
 
     def define_price(self, applied: bytes) -> str:
         """The id of an applied price."""
@@ -130,8 +132,7 @@ class SocketLedgerLink(asyncio.Protocol):
         if known is None:
             known = hashlib.blake2b(applied, digest_size=16).hexdigest()
             self._prices[applied] = known
-            seq = self.next_seq()
-            self._keep(seq, frame(DefinePrice(seq, known, applied)), None)
+            self._keep(DefinePrice(self.next_seq(), known, applied), None)
         return known
 
     # --- besides
@@ -144,7 +145,7 @@ class SocketLedgerLink(asyncio.Protocol):
     def push_counters(self, values: dict[str, float]) -> None:
         """What this worker has counted."""
         if self._transport is not None:
-            self._queue(frame(Counters(self.next_seq(), values)))
+            self._queue(Counters(self.next_seq(), values))
 
     def read_counters(self, done: Callable[[dict[str, float]], None]) -> None:
         """The sum over all workers."""
@@ -153,7 +154,7 @@ class SocketLedgerLink(asyncio.Protocol):
             return
         seq = self.next_seq()
         self._readers[seq] = done
-        self._queue(frame(ReadCounters(seq)))
+        self._queue(ReadCounters(seq))
 
     def connect(self) -> None:
         """Connect, and again whenever the connection is lost, until `close`."""
@@ -181,10 +182,10 @@ class SocketLedgerLink(asyncio.Protocol):
             except OSError:
                 await asyncio.sleep(RECONNECT_S)
 
-    def _keep(self, seq: int, data: bytes, durable: Callable[[], None] | None) -> None:
-        self._undelivered.append(Waiting(seq, data, durable))
+    def _keep(self, operation: CloseAttempt | DefinePrice, durable: Callable[[], None] | None) -> None:
+        self._undelivered.append(Waiting(operation, durable))
         if self._transport is not None:
-            self._queue(data)
+            self._queue(operation)
         if self._transport is None or self._stalled:
             self._schedule()
 
@@ -194,7 +195,7 @@ class SocketLedgerLink(asyncio.Protocol):
         """Has all that was sent before the last look been confirmed?"""
         self._watch = self._loop.call_later(self._confirm_within_s, self._look)
         oldest = min(
-            self._undelivered[0].seq if self._undelivered else self._seq + 1,
+            self._undelivered[0].operation.seq if self._undelivered else self._seq + 1,
             next(iter(self._opens), self._seq + 1),
         )
         self._stalled = oldest <= self._seq_before
@@ -213,7 +214,7 @@ class SocketLedgerLink(asyncio.Protocol):
                 ttft_us=None, duration_us=0, status=503, outcome=Outcome.FAILED,
                 reason="the ledger did not answer in time; nothing was sent",
             )  # fmt: skip
-            self._keep(abandoned.seq, frame(abandoned), None)
+            self._keep(abandoned, None)
             done(None)
 
     def _to_disk(self) -> None:
@@ -222,7 +223,7 @@ class SocketLedgerLink(asyncio.Protocol):
         if not fresh:
             return
         try:
-            self._spill.append(b"".join(record(waiting.data[4:]) for waiting in fresh))
+            self._spill.append(b"".join([record(packed(waiting.operation)) for waiting in fresh]))
         except OSError as error:
             print(f"{self._worker}: settlements wait in memory: {error}", file=sys.stderr, flush=True)
             return
@@ -232,9 +233,10 @@ class SocketLedgerLink(asyncio.Protocol):
             if durable is not None:
                 durable()
 
-    def _queue(self, data: bytes) -> None:
-        self._out.append(data)
-        self._schedule()
+    def _queue(self, operation: Operation) -> None:
+        self._out.append(operation)
+        if not self._scheduled:
+            self._schedule()
 
     def _schedule(self) -> None:
         """Once for everything of this turn of the loop."""
@@ -246,7 +248,7 @@ class SocketLedgerLink(asyncio.Protocol):
         self._scheduled = False
         out, self._out = self._out, []
         if out and self._transport is not None:
-            self._transport.write(b"".join(out))
+            self._transport.write(frame(out))
         if self._transport is None or self._stalled:
             self._to_disk()
 
@@ -255,8 +257,10 @@ class SocketLedgerLink(asyncio.Protocol):
     # uvloop's transports have the methods of asyncio.Transport without deriving from it.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._frames = FrameReader()
-        transport.write(frame(Hello(self._worker, self._open_calls())))
-        transport.write(b"".join(waiting.data for waiting in self._undelivered))
+        transport.write(frame([Hello(self._worker, self._open_calls())]))
+        again = [waiting.operation for waiting in self._undelivered]
+        for begin in range(0, len(again), SENT_AT_ONCE):
+            transport.write(frame(again[begin : begin + SENT_AT_ONCE]))
         self._transport = transport
         self._stalled, self._seq_before = False, 0
 
@@ -283,14 +287,15 @@ class SocketLedgerLink(asyncio.Protocol):
             self._schedule()
 
     def _answer(self, answer: Answer) -> None:
+        if type(answer) is Committed:  # nearly every one
+            self._stalled = False
+            self._delivered(answer.seq)
+            for result in answer.opened:
+                _, done = self._opens.pop(result.seq, (None, None))
+                if done is not None:
+                    done(result)
+            return
         match answer:
-            case Committed(seq=seq, opened=opened):
-                self._stalled = False
-                self._delivered(seq)
-                for result in opened:
-                    _, done = self._opens.pop(result.seq, (None, None))
-                    if done is not None:
-                        done(result)
             case Unavailable(opens=opens):
                 for seq in opens:
                     _, done = self._opens.pop(seq, (None, None))
@@ -302,7 +307,7 @@ class SocketLedgerLink(asyncio.Protocol):
                 self.greeted.set()
             case Changed(number=number, changes=changes):
                 self.terms.apply(changes)
-                self._queue(frame(Known(number)))
+                self._queue(Known(number))
             case CountersResult(seq=seq, values=values):
                 reader = self._readers.pop(seq, None)
                 if reader is not None:
@@ -310,9 +315,11 @@ class SocketLedgerLink(asyncio.Protocol):
 
     def _delivered(self, seq: int) -> None:
         """Everything up to this number is in the ledger."""
-        while self._undelivered and self._undelivered[0].seq <= seq:
-            waiting = self._undelivered.popleft()
-            self._spilled = max(0, self._spilled - 1)
+        undelivered = self._undelivered
+        while undelivered and undelivered[0].operation.seq <= seq:
+            waiting = undelivered.popleft()
+            if self._spilled:
+                self._spilled -= 1
             if waiting.durable is not None:
                 waiting.durable()
         if not self._spilled:

@@ -1,7 +1,7 @@
 """What a worker and the ledger's writer say to each other, over one Unix socket.
 
-Frames are msgpack arrays behind a 4-byte big-endian length. A worker numbers its operations; the writer
-answers a batch once it is on disk. Operations may be sent again after a lost connection: each is known by
+A frame is msgpack behind a 4-byte big-endian length: an array of operations, or one answer. A worker numbers its
+operations; the writer answers a batch once it is on disk. Operations may be sent again after a lost connection: each is known by
 its call (and ordinal), so twice is once.
 """
 

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -34,6 +34,7 @@ from tokenweir.ledger.messages import (
     OpenCall,
     OpenResult,
     Operation,
+    ReadCounters,
     Reprice,
     Snapshot,
     Unavailable,
@@ -52,10 +53,6 @@ RETRY_S = 0.5
 TOLD_WITHIN_S = 1.0
 #: How often the size of the write-ahead log is looked at.
 FOLD_EVERY_S = 10.0
-
-
-OfCalls = OpenCall | CloseAttempt | Checkpoint | DefinePrice | Reprice
-_OF_CALLS = (OpenCall, CloseAttempt, Checkpoint, DefinePrice, Reprice)
 
 
 def take_lock(data_dir: Path) -> int:
@@ -100,7 +97,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for body in self._frames.feed(data):
-                self._writer.take(self, self._writer.decoder.decode(body))
+                for operation in self._writer.decoder.decode(body):
+                    self._writer.take(self, operation)
         except (WireError, msgspec.MsgspecError) as error:
             print(f"ledger: a connection sent what is no operation: {error}", file=sys.stderr)
             self.close()
@@ -128,7 +126,7 @@ class Writer:
         self._data_dir = data_dir
         self._left: list[Left] = []  # files of dead workers whose operations are in the batch
         self.connections: set[Connection] = set()
-        self.decoder: msgspec.msgpack.Decoder[Operation] = msgspec.msgpack.Decoder(Operation)
+        self.decoder: msgspec.msgpack.Decoder[list[Operation]] = msgspec.msgpack.Decoder(list[Operation])
         self._loop = loop
         self._scheduled = False
         self._is_failing = False  # the last commit did
@@ -136,6 +134,18 @@ class Writer:
         #: By that number: workers that have yet to say that they know, and who waits for it.
         self._waiting: dict[int, tuple[set[Connection], Sequence[Connection]]] = {}
         self._touched: dict[Connection, None] = {}
+        self._takes: dict[type, Callable[..., None]] = {
+            OpenCall: self._open,
+            CloseAttempt: self._close,
+            Checkpoint: self._apply,
+            DefinePrice: self._apply,
+            Reprice: self._apply,
+            MakeChanges: self._change,
+            Hello: self._greet,
+            Known: self._told_known,
+            Counters: self._note,
+            ReadCounters: self._sum,
+        }
         self._take_in_left()
         self.flush()
         orphans = journal.open_calls
@@ -145,20 +155,7 @@ class Writer:
 
     def take(self, connection: Connection, operation: Operation) -> None:
         """One operation of one connection."""
-        if isinstance(operation, _OF_CALLS):
-            self._apply(connection, operation)
-        elif isinstance(operation, MakeChanges):
-            self._change(connection, operation)
-        elif isinstance(operation, Hello):
-            connection.calls.update(operation.open_calls)
-            connection.is_worker = True
-            connection.send(Snapshot(self.journal.state.terms))
-        elif isinstance(operation, Known):
-            self._heard(connection, operation.number)
-        elif isinstance(operation, Counters):
-            connection.counters = operation.values
-        else:
-            connection.send(CountersResult(operation.seq, self._summed()))
+        self._takes[type(operation)](connection, operation)
 
     def lost(self, connection: Connection) -> None:
         """A connection is gone. Its calls wait a little for their worker to come back."""
@@ -221,15 +218,37 @@ class Writer:
             changer.changed = False
             changer.send(Committed(changer.last_seq))
 
-    def _apply(self, connection: Connection, operation: OfCalls) -> None:
+    def _open(self, connection: Connection, operation: OpenCall) -> None:
         result = self.journal.apply(operation)
-        if isinstance(result, OpenResult):
-            connection.results.append(result)
-            if not result.refused and isinstance(operation, OpenCall):
-                connection.calls.add(operation.call)
-        elif isinstance(operation, CloseAttempt) and operation.final:
+        assert type(result) is OpenResult
+        connection.results.append(result)
+        if not result.refused:
+            connection.calls.add(operation.call)
+        self._answer_later(connection, operation.seq)
+
+    def _close(self, connection: Connection, operation: CloseAttempt) -> None:
+        self.journal.apply(operation)
+        if operation.final:
             connection.calls.discard(operation.call)
         self._answer_later(connection, operation.seq)
+
+    def _apply(self, connection: Connection, operation: Checkpoint | DefinePrice | Reprice) -> None:
+        self.journal.apply(operation)
+        self._answer_later(connection, operation.seq)
+
+    def _greet(self, connection: Connection, hello: Hello) -> None:
+        connection.calls.update(hello.open_calls)
+        connection.is_worker = True
+        connection.send(Snapshot(self.journal.state.terms))
+
+    def _told_known(self, connection: Connection, known: Known) -> None:
+        self._heard(connection, known.number)
+
+    def _note(self, connection: Connection, counters: Counters) -> None:
+        connection.counters = counters.values
+
+    def _sum(self, connection: Connection, asked: ReadCounters) -> None:
+        connection.send(CountersResult(asked.seq, self._summed()))
 
     def _change(self, connection: Connection, operation: MakeChanges) -> None:
         self.flush()  # what came before is decided by the terms before

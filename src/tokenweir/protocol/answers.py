@@ -63,9 +63,10 @@ def read_chat_answer(body: bytes) -> ChatAnswer:
     usage = read_usage(found.usage)
     if usage is None and choices:
         usage = read_usage(choices[0].usage)
-    said = (_message_bytes(choice.message) + text_bytes(choice.text) for choice in choices)
-    size = sum(said) if usage is None else 0
-    return ChatAnswer(usage, found.served_model(), size, failed=found.failed(empty=whole and not choices))
+    size = 0
+    if usage is None:
+        size = sum(_message_bytes(choice.message) + text_bytes(choice.text) for choice in choices)
+    return ChatAnswer(usage, found.served_model(), size, found.failed(empty=whole and not choices))
 
 
 def _message_bytes(raw: msgspec.Raw) -> int:

@@ -9,6 +9,7 @@ from tokenweir.core.errors import WireError
 
 MOST_CHOICES = 128
 B = TypeVar("B")
+_LIST = ord("[")
 _OUTPUT_NAMES = ("max_completion_tokens", "max_tokens")
 #: One search for all of them, which passes over what is no quotation mark.
 _MEDIA = re.compile(rb'"(?:image_url|input_audio|video_url|file)"')
@@ -59,22 +60,24 @@ def parse_chat(body: bytes) -> ChatRequest:
     found = decode(body, _DECODER)
     if not found.model:
         raise BadRequest("`model` is empty.", "model")
-    if memoryview(found.messages)[0] != ord("["):
+    if memoryview(found.messages)[0] != _LIST:
         raise BadRequest("`messages` must be a list.", "messages", 422)
-    for name in _OUTPUT_NAMES:
-        value = getattr(found, name)
-        if value is not None and not 1 <= value <= 2**31:
-            raise BadRequest(f"`{name}` must be a positive number of tokens.", name, 422)
+    asked: int | None = None
+    for name, value in zip(_OUTPUT_NAMES, (found.max_completion_tokens, found.max_tokens), strict=True):
+        if value is not None:
+            if not 1 <= value <= 2**31:
+                raise BadRequest(f"`{name}` must be a positive number of tokens.", name, 422)
+            asked = value if asked is None else min(asked, value)
     if found.n is not None and not 1 <= found.n <= MOST_CHOICES:
         raise BadRequest(f"`n` must be between 1 and {MOST_CHOICES}.", "n", 422)
-    asked = [v for v in (found.max_completion_tokens, found.max_tokens) if v is not None]
+    options = found.stream_options
     return ChatRequest(
-        model=found.model,
-        stream=bool(found.stream),
-        include_usage=bool(found.stream_options and found.stream_options.include_usage),
-        max_output=min(asked) if asked else None,
-        n=found.n or 1,
-        has_media=_MEDIA.search(body) is not None,
+        found.model,
+        bool(found.stream),
+        bool(options and options.include_usage),
+        asked,
+        found.n or 1,
+        _MEDIA.search(body) is not None,
     )
 
 
@@ -132,14 +135,27 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[B]) -> B:
 def repeats(body: bytes) -> bool:
     """Whether a name stands twice at the top, or is spelled with escapes.
 
-    The members as they were read are laid along the body: each has to stand where the one before it ended. A name that
+    Nearly all clients write JSON in one of two ways. What its members, written so, are again has each name once.
+    """
+    members = _MEMBERS.decode(body)
+    comma, colon = (b", ", b": ") if body[body.find(b'":') + 2 :][:1] == b" " else (b",", b":")
+    told = comma.join([b'"%b"%b%b' % (_utf8(name), colon, raw) for name, raw in members.items()])
+    return body != b"{%b}" % told and _repeats(body, members)
+
+
+def _utf8(name: str) -> bytes:
+    return name.encode("utf-8", "surrogatepass")
+
+
+def _repeats(body: bytes, members: dict[str, msgspec.Raw]) -> bool:
+    """The same, however it is written. The members as they were read are laid along the body: each has to stand where the one before it ended. A name that
     stands twice was read once, with its last value, so that sooner or later one does not fit. Values are compared, not
     only measured: two different ones that begin at one place cannot both be whole.
     """
     at = len(body) - len(body.lstrip()) + 1
-    for name, raw in _MEMBERS.decode(body).items():
+    for name, raw in members.items():
         key = _KEY.match(body, at)
-        if key is None or key[1] != name.encode("utf-8", "surrogatepass"):
+        if key is None or key[1] != _utf8(name):
             return True
         if not body.startswith(bytes(raw), key.end()):
             return True

@@ -43,15 +43,17 @@ class Envelope(msgspec.Struct):
         As `error` (OpenAI and most others), a `base_resp` whose status is not 0 (MiniMax), or a bare message in place
         of an answer (vLLM, SGLang, DashScope, Zhipu, SiliconFlow).
         """
-        if bytes(self.error) not in _NO_ERROR:
+        if self.error is not _NULL and bytes(self.error) not in _NO_ERROR:
             return True
-        if bytes(self.base_resp) != b"null" and _base_status(self.base_resp) != 0:
+        if self.base_resp is not _NULL and _base_status(self.base_resp) != 0:
             return True
         bare = empty and bytes(self.data) == b"null" and bytes(self.usage) == b"null"
         return bare and (isinstance(self.message, str) or isinstance(self.msg, str))
 
 
 def _base_status(raw: msgspec.Raw) -> int:
+    if bytes(raw) == b"null":
+        return 0
     try:
         return _BASE_RESP.decode(raw).status_code
     except UNREADABLE:

@@ -1,6 +1,7 @@
 """HTTP/1.1 messages as bytes: heads built once where they can be, headers passed on by a table."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from http import HTTPStatus
 
 #: Headers of a client that travel upstream. A list of what may, since hosts reject what they do not know, and
@@ -72,6 +73,7 @@ def header_text(text: str) -> bytes:
     return bytes(c if 0x20 <= c < 0x7F else 0x3F for c in text.encode("ascii", "replace"))
 
 
+@lru_cache(maxsize=1024)
 def to_client(name: bytes) -> bool:
     """Whether a header of the upstream's answer (lower-case name) travels on to the client."""
     return name in FORWARDED_TO_CLIENT or name.startswith(FORWARDED_TO_CLIENT_PREFIXES)

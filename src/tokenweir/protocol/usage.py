@@ -4,27 +4,51 @@ Cached tokens stand inside the prompt's (OpenAI, Kimi, Qwen) or split as hit and
 inside the completion's, or outside where the total says so. `docs/metering.md` shows each shape.
 """
 
+from typing import Annotated, TypeVar
+
 import msgspec
 
 from tokenweir.core.usage import Usage
 from tokenweir.protocol.envelope import UNREADABLE
 
 MOST_TOKENS = 10**9  # a count beyond this is not one
+S = TypeVar("S", bound=msgspec.Struct)
 
 
-class _Raw(msgspec.Struct):
-    prompt_tokens: object = None
-    completion_tokens: object = None
-    total_tokens: object = None
-    cached_tokens: object = None  # Kimi
-    prompt_cache_hit_tokens: object = None  # DeepSeek
-    cache_creation_input_tokens: object = None
-    reasoning_tokens: object = None  # SGLang
-    prompt_tokens_details: object = None
-    completion_tokens_details: object = None
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
 
 
-_DECODER = msgspec.json.Decoder(_Raw)
+class _Creation(msgspec.Struct):
+    ephemeral_1h_input_tokens: _Count | None = None
+
+
+class _Into(msgspec.Struct):
+    cached_tokens: _Count | None = None
+    cache_write_tokens: _Count | None = None
+    cache_creation_tokens: _Count | None = None
+    cache_creation_input_tokens: _Count | None = None
+    cache_creation: _Creation | None = None
+
+
+class _Out(msgspec.Struct):
+    reasoning_tokens: _Count | None = None
+
+
+class _Reported(msgspec.Struct):
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+    total_tokens: _Count | None = None
+    cached_tokens: _Count | None = None  # Kimi
+    prompt_cache_hit_tokens: _Count | None = None  # DeepSeek
+    cache_creation_input_tokens: _Count | None = None
+    reasoning_tokens: _Count | None = None  # SGLang
+    prompt_tokens_details: _Into | None = None
+    completion_tokens_details: _Out | None = None
+
+
+_REPORTED = msgspec.json.Decoder(_Reported)
+_ANY = msgspec.json.Decoder(dict[str, object])
+_NO_INTO, _NO_OUT = _Into(), _Out()
 
 
 def read_usage(raw: msgspec.Raw | bytes | None) -> Usage | None:
@@ -32,40 +56,70 @@ def read_usage(raw: msgspec.Raw | bytes | None) -> Usage | None:
     if raw is None or bytes(raw) == b"null":
         return None
     try:
-        found = _DECODER.decode(raw)
+        return _disjoint(_REPORTED.decode(raw))
+    except msgspec.ValidationError:
+        return _read_loosely(raw)
     except UNREADABLE:
         return None
-    prompt, total = count(found.prompt_tokens), count(found.total_tokens)
-    completion = count(found.completion_tokens)
-    if completion is None and prompt is not None and total is not None and found.completion_tokens is None:
+
+
+def _read_loosely(raw: msgspec.Raw | bytes) -> Usage | None:
+    """A report in which something is no count: all else of it stands."""
+    try:
+        found = _ANY.decode(raw)
+    except UNREADABLE:
+        return None
+    if found.get("completion_tokens") is not None and count(found["completion_tokens"]) is None:
+        return None
+    into, out = found.get("prompt_tokens_details"), found.get("completion_tokens_details")
+    details = _counts_of(_Into, into)
+    details.cache_creation = _counts_of(_Creation, member(into, "cache_creation"))
+    reported = _counts_of(_Reported, found)
+    reported.prompt_tokens_details, reported.completion_tokens_details = details, _counts_of(_Out, out)
+    return _disjoint(reported)
+
+
+def _counts_of(kind: type[S], found: object) -> S:
+    """Of a JSON object the members that are counts."""
+    return kind(**{name: count(member(found, name)) for name in kind.__struct_fields__})
+
+
+def _disjoint(found: _Reported) -> Usage | None:
+    prompt, total, completion = found.prompt_tokens, found.total_tokens, found.completion_tokens
+    if completion is None and prompt is not None and total is not None:
         completion = total - prompt  # embeddings report no completion; some chunks report it as null
     if prompt is None or completion is None or completion < 0:
         return None
-    into, out = found.prompt_tokens_details, found.completion_tokens_details
-    cached = first_count(member(into, "cached_tokens"), found.cached_tokens, found.prompt_cache_hit_tokens)
+    into, out = found.prompt_tokens_details or _NO_INTO, found.completion_tokens_details or _NO_OUT
+    cached = _first(into.cached_tokens, found.cached_tokens, found.prompt_cache_hit_tokens)
     cached = min(prompt, cached)  # more than the prompt is a miscount of the host
-    written = first_count(
-        member(into, "cache_write_tokens"),
-        member(into, "cache_creation_tokens"),
-        member(into, "cache_creation_input_tokens"),
+    written = _first(
+        into.cache_write_tokens,
+        into.cache_creation_tokens,
+        into.cache_creation_input_tokens,
         found.cache_creation_input_tokens,
     )
-    written = min(prompt - cached, written)
-    hour = min(written, first_count(member(member(into, "cache_creation"), "ephemeral_1h_input_tokens")))
-    reasoning = first_count(member(out, "reasoning_tokens"), found.reasoning_tokens)
-    if reasoning and total == prompt + completion + reasoning:
-        output = completion  # this host counts reasoning beside the completion
-    else:
+    hour = 0
+    if written:
+        written = min(prompt - cached, written)
+        of_an_hour = into.cache_creation and into.cache_creation.ephemeral_1h_input_tokens
+        hour = min(written, of_an_hour or 0)
+    reasoning = _first(out.reasoning_tokens, found.reasoning_tokens)
+    output = completion
+    if (
+        reasoning and total != prompt + completion + reasoning
+    ):  # else this host counts it beside the completion
         reasoning = min(reasoning, completion)  # more would be a miscount of the host
         output = completion - reasoning
-    return Usage(
-        input=prompt - cached - written,
-        cache_read=cached,
-        cache_write_5m=written - hour,
-        cache_write_1h=hour,
-        output=output,
-        reasoning=reasoning,
-    )
+    return Usage(prompt - cached - written, cached, written - hour, hour, output, reasoning)
+
+
+def _first(*counts: int | None) -> int:
+    """The first that was told; 0 where none was."""
+    for told in counts:
+        if told is not None:
+            return told
+    return 0
 
 
 def count(value: object) -> int | None:
