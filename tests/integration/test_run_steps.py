@@ -113,6 +113,28 @@ def test_the_tree_is_shown_with_what_each_step_cost(desk: Desk) -> None:
     assert "-> bash python3  |" in done.stderr and "2 calls; the last was bash python3" in done.stderr
 
 
+def test_text_is_kept_only_where_it_is_asked_for_and_forgotten_when_told(desk: Desk) -> None:
+    plain = desk.run("messages")
+    done = desk.home.run("runs", "text", plain["id"])
+    assert done.returncode == 22 and "only `weir run --keep-text` keeps any" in done.stderr
+    run = desk.run("messages", "--keep-text", "7d")
+    assert run["keep_text_s"] == 7 * 86_400
+    texts = [json.loads(line) for line in desk.home.good("runs", "text", run["id"]).splitlines()]
+    assert [text["step"] for text in texts] == [1, 2, 3] and {text["dialect"] for text in texts} == {
+        "messages"
+    }
+    assert json.loads(texts[0]["request"])["messages"] == [{"role": "user", "content": "mend it"}]
+    assert "event: message_start" in texts[0]["answer"] and "event: message_stop" in texts[0]["answer"]
+    files = list((desk.data / "texts" / run["id"]).iterdir())
+    assert len(files) == 3 and {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    everything = json.dumps(texts).lower()
+    assert "authorization" not in everything and "sk-weir" not in everything
+    assert len(desk.home.good("runs", "text", run["id"], "2").splitlines()) == 1
+    assert "3 texts" in desk.home.good("runs", "forget", run["id"])
+    assert not (desk.data / "texts" / run["id"]).exists()
+    assert json.loads(desk.home.good("runs", "show", run["id"], "--json"))["verdict"] == "done"
+
+
 def test_an_entry_counts_what_its_step_tells_and_verify_sees_where_it_does_not(desk: Desk, tmp_path) -> None:
     run = desk.run("mend")
     with closing(sqlite3.connect(desk.data / DATABASE_NAME)) as db:

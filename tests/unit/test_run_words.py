@@ -21,7 +21,7 @@ from tokenweir.ledger.views import CallRow
 ASKED = Asked(
     agents=("custom",), models=("m",), task="t", budget=("¥1",), tokens="", calls="", tool_calls="", time="1h", account="default",
     verify="", verify_time="10m", protect=(), command="x {task}", adapter=None, read=(), write=(), variables=(),
-    in_place=False, sandbox=False, keep=False, repeat=1, as_json=False,
+    in_place=False, sandbox=False, keep=False, keep_text="", repeat=1, as_json=False,
 )  # fmt: skip
 
 
@@ -35,6 +35,7 @@ ASKED = Asked(
         ({"budget": ("3 calls",)}, "calls are --calls"),
         ({"tokens": "some"}, "is not a limit"),
         ({"time": "soon"}, "no span of time"),
+        ({"keep_text": "for ever"}, "no span of time"),
         ({"verify_time": "31d"}, "no span of time"),
         ({"models": ()}, "at least one agent and one model"),
         ({"models": ("m",) * 3, "repeat": 100}, "at most 200 runs"),

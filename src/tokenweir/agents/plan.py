@@ -38,6 +38,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     read: tuple[str, ...] = ()  # further paths
     write: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()  # names of the user's environment that are passed on
+    keep_text_s: int = 0  # the text of its calls is kept for so long; 0: not at all
     keep: bool = False  # the workspace stays, and what was printed
 
 

@@ -38,6 +38,7 @@ class RunStart(msgspec.Struct, frozen=True, kw_only=True):
     sandbox: str  # in words
     verify: str
     pid: int  # of `weir run`
+    keep_text_s: int = 0  # each call's text is kept for so long
 
 
 class Tokens(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ from tokenweir.ledger.views.terms import terms_now
 from tokenweir.ledger.windows import SHORT
 
 #: What stays only where the user asked for it: the copy, and what was printed, which may hold anything.
-_KEPT = ("work", "base.git", "agent.out", "agent.err", "verify.out", "verify.err")
+KEPT = ("work", "base.git", "agent.out", "agent.err", "verify.out", "verify.err")
 #: Of a word that an agent ends with, so much is told.
 _MOST_WORDS = 300
 
@@ -69,7 +69,7 @@ def carry_out(plan: RunPlan, door: Door, machine: Machine, watcher: Watcher) -> 
         assert run.end is not None
         records.finish(id, run.end, work.patch)
     finally:
-        records.clear(id, "home", *(() if plan.keep else _KEPT))
+        records.clear(id, "home", *(() if plan.keep else KEPT))
     watcher.ends(run)
     return run
 

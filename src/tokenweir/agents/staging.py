@@ -67,10 +67,11 @@ def set_up(plan: RunPlan, door: Door, machine: Machine, run: str, place: Path) -
         limits=tuple(map(format_limit, plan.limits)), time_s=plan.time_s, started_us=now_us,
         after_seq=_newest(door.data_dir), root=str(space.source.root), base=space.base, in_place=plan.in_place,
         sandbox=told(plan.means, landlock.abi(), landlock.NETWORK_ABI), verify=plan.verify, pid=os.getpid(),
+        keep_text_s=plan.keep_text_s,
     )  # fmt: skip
     return Stage(
         start=start, place=place, space=space, home=home, secret=secret, launch=launched,
-        key=msgspec.structs.replace(key, run=run, expires_us=until_us, launched=True),
+        key=msgspec.structs.replace(key, run=run, expires_us=until_us, launched=True, keep_text_s=plan.keep_text_s),
     )  # fmt: skip
 
 

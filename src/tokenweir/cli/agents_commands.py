@@ -71,6 +71,12 @@ NoSandbox = Annotated[bool, typer.Option("--no-sandbox", help="Let it read and w
 ToolCalls = Annotated[
     str, typer.Option("--tool-calls", help="Most tool calls that answers may ask for, such as 200.")
 ]
+KeepText = Annotated[
+    str,
+    typer.Option(
+        "--keep-text", metavar="SPAN", help="Keep all that is asked and answered for this long, such as 7d."
+    ),
+]
 Agents = Annotated[str, typer.Option("--agents", metavar="A,B", help="Several agents, for a table.")]
 Models = Annotated[str, typer.Option("--models", metavar="A,B", help="Several models, for a table.")]
 
@@ -104,6 +110,7 @@ def run(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the copy that it worked in, and what was printed.")
     ] = False,
+    keep_text: KeepText = "",
     repeat: Annotated[int, typer.Option(min=1, max=100, help="How often, for a table.")] = 1,
     agents: Agents = "",
     models: Models = "",
@@ -120,7 +127,7 @@ def run(
         budget=tuple(budget or ()), tokens=tokens, calls=calls, tool_calls=tool_calls, time=time, account=account, verify=verify,
         verify_time=verify_time, protect=tuple(protect or ()), command=command, adapter=adapter,
         read=tuple(read or ()), write=tuple(write or ()), variables=tuple(env or ()), in_place=in_place,
-        sandbox=not no_sandbox, keep=keep, repeat=repeat, as_json=as_json,
+        sandbox=not no_sandbox, keep=keep, keep_text=keep_text, repeat=repeat, as_json=as_json,
     )  # fmt: skip
 
     def act() -> None:
@@ -169,3 +176,23 @@ def runs_apply(run: Run = "last", data: Data = None) -> None:
     from tokenweir.cli import runs_command
 
     raise SystemExit(runs_command.apply(directory(data), run))
+
+
+@runs_app.command("text")
+def runs_text(
+    run: Run = "last",
+    step: Annotated[int, typer.Argument(min=0, metavar="STEP", help="One step alone; without it all.")] = 0,
+    data: Data = None,
+) -> None:
+    """Print what was asked and answered in a run that kept its text (`--keep-text`): one object of JSON a step."""
+    from tokenweir.cli import run_texts_command
+
+    run_texts_command.print_texts(directory(data), run, step)
+
+
+@runs_app.command("forget")
+def runs_forget(run: Run, data: Data = None) -> None:
+    """Remove a run's text, and what `--keep` kept of it. What it did and cost stays."""
+    from tokenweir.cli import run_texts_command
+
+    run_texts_command.forget(directory(data), run)

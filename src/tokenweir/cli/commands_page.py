@@ -49,6 +49,7 @@ Fields are only added, never renamed or removed. Money is exact decimal strings 
 | `weir runs list --json`, `weir runs show --json` | `{"runs": […]}`, each such an object, null where it has not ended; such an object with \
 `"made": […]`, its calls as in `weir calls --json`, `"steps": [{"number", "call", "purpose", "why", "parent", "parent_tool", "tools": [{"name", \
 "digest", "files", "commands", "result_bytes", "failed", "took_ms", …}], …}]`, and `"cost_differences"` where the agent says a cost of its own |
+| `weir runs text` | one object a step: `{"step", "call", "at", "dialect", "request", "answer", "cut"}` |
 | `weir agents --json` | `{"agents": [{"name", "title", "dialect", "program", "version", "tested", "install"}]}` |
 | `weir ledger verify --json` | `{"ok": true, "entries": …}` |
 | `weir reconcile --json` | `{"upstream", "format", "confirmed", "tolerance", "agrees", "sections": [{"section", "grain", "zone", \

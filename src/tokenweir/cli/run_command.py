@@ -26,6 +26,7 @@ from tokenweir.cli.own_gateway import gateway
 from tokenweir.cli.run_lines import Lines, Silent, run_line
 from tokenweir.cli.run_live import LiveView
 from tokenweir.cli.run_table import print_comparison
+from tokenweir.cli.run_texts_command import sweep_texts
 from tokenweir.cli.running import find_running
 from tokenweir.cli.system import SystemClock, random_bytes
 from tokenweir.core.errors import AgentError
@@ -68,6 +69,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     in_place: bool
     sandbox: bool
     keep: bool
+    keep_text: str
     repeat: int
     as_json: bool
 
@@ -75,6 +77,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 def run(directory: Path, asked: Asked, environ: Mapping[str, str], config: Path | None) -> int:
     """Carry it out; the exit code. Raises ValueError for wrong words, AgentError, LedgerError, NotReachableError."""
     plans = list(plans_of(asked, environ))
+    sweep_texts(directory, SystemClock().now_us())
     watcher = _watcher(asked.as_json)
     with (
         _interrupts() as interrupts,
@@ -146,6 +149,7 @@ def _plan(
         verify=asked.verify, verify_time_s=parse_duration(asked.verify_time), protect=asked.protect or TESTS,
         in_place=asked.in_place, means=means, read=tuple(map(_absolute, asked.read)),
         write=tuple(map(_absolute, asked.write)), variables=asked.variables, keep=asked.keep,
+        keep_text_s=parse_duration(asked.keep_text) if asked.keep_text else 0,
     )  # fmt: skip
 
 

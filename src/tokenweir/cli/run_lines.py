@@ -50,6 +50,7 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     own_cost: str | None = None
     files_changed: int | None = None
     left_processes: int | None = None
+    keep_text_s: int = 0
     tool_calls: int | None = None
     withheld: int | None = None
     last_tool: str | None = None

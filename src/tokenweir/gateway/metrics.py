@@ -6,6 +6,10 @@ from bisect import bisect_left
 METRICS = {
     "weir_calls": ("counter", "Calls that ended, by how"),
     "weir_refused": ("counter", "Calls that were refused before anything went upstream, by reason"),
+    "weir_texts_lost": (
+        "counter",
+        "Texts of runs that could not be kept, since too many waited to be written",
+    ),
     "weir_attempts": ("counter", "Attempts that ended, by upstream and how"),
     "weir_tokens": ("counter", "Tokens, by class"),
     "weir_in_flight": ("gauge", "Calls under way"),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import Usage
 from tokenweir.gateway.answering import AnsweringConnection
 from tokenweir.gateway.attempt import Attempt
@@ -25,6 +26,8 @@ from tokenweir.protocol.translate.table import DIALECTS
 if TYPE_CHECKING:
     from tokenweir.gateway.worker import Worker
 
+#: Of the text of an answer so much is kept, where any is.
+MOST_TEXT_BYTES = 8 * 1024 * 1024
 #: The dialect that says of a tool's result whether the tool failed.
 _TELLS_FAILURE = "messages"
 
@@ -43,6 +46,8 @@ class RunCall(Call):
         self._asking: Step | None = None
         self._withheld = False
         self._held_back: OpenResult | None = None
+        self._said: list[bytes] | None = [] if key.keep_text_s else None  # the answer, where its text is kept
+        self._said_bytes = 0
 
     # --- a run that is over
 
@@ -97,15 +102,21 @@ class RunCall(Call):
 
     def relay(self, data: bytes) -> None:
         """Bytes of a stream that may go to the client now."""
-        if self._tools is not None:
-            self._tools.feed(data)
+        self._hears(data)
         super().relay(data)
 
     def _keep(self, told: bytes) -> None:
+        self._hears(told)
         if self._tools is not None:
-            self._tools.feed(told)
             self._tools.end()
         super()._keep(told)
+
+    def _hears(self, data: bytes) -> None:
+        if self._tools is not None:
+            self._tools.feed(data)
+        if self._said is not None and self._said_bytes <= MOST_TEXT_BYTES:
+            self._said.append(data[: MOST_TEXT_BYTES + 1 - self._said_bytes])
+            self._said_bytes += len(self._said[-1])
 
     # --- its end
 
@@ -137,6 +148,22 @@ class RunCall(Call):
         closing = close_of(self, attempt, usage, outcome, reason, final=True)
         self.worker.link.close_attempt(msgspec.structs.replace(closing, step=self._step()), self._durable)
         count(self.worker.counters, attempt, usage, outcome, final=True)
+
+    def _durable(self) -> None:
+        if self._said is not None:
+            self._keep_text(b"".join(self._said))
+        super()._durable()
+
+    def _keep_text(self, said: bytes) -> None:
+        from tokenweir.agents.texts import Text  # few runs keep any
+
+        cut = len(said) > MOST_TEXT_BYTES
+        text = Text(
+            call=uuid_text(self.id), at_us=self.arrived_us, dialect=self.wire.name,
+            request=self.body.decode(errors="replace"), answer=said[:MOST_TEXT_BYTES].decode(errors="replace"), cut=cut,
+        )  # fmt: skip
+        until_us = self.clock.now_us() + self.key.keep_text_s * 1_000_000
+        self.worker.texts.keep(self.key.run, text, until_us)
 
     def _step(self) -> Step:
         asking = self._read_asking() if self._asking is None else self._asking

@@ -19,6 +19,7 @@ from tokenweir.gateway.config import GatewayConfig, KeepLimits
 from tokenweir.gateway.cors import cors_lines
 from tokenweir.gateway.inbound import ClientConnection
 from tokenweir.gateway.kept_responses import KeptResponses
+from tokenweir.gateway.kept_texts import KeptTexts
 from tokenweir.gateway.metrics import Counters
 from tokenweir.gateway.pages import PAGES, page_of
 from tokenweir.gateway.passing import PREFIXES, Passing, control_process, passed
@@ -67,6 +68,7 @@ class Worker:
         self.event_streams: set[Passing] = set()  # without an end of their own
         self.cooling: dict[str, int] = {}  # deployment -> steady µs until which it is tried last
         self.counters = Counters()
+        self.texts = KeptTexts(data_dir, self.counters)
         self.runs = Runs(clock.steady_us, self._is_live)
         self.draining = False
         self.hurried = asyncio.Event()  # what runs need not be waited for any longer
@@ -197,6 +199,7 @@ class Worker:
         for call in tuple(self.calls.values()):
             call.tick()
         self.runs.tick()
+        self.texts.tick(self.clock.now_us())
 
     def gauges(self) -> dict[str, float]:
         """What is under way at this moment."""
@@ -229,6 +232,7 @@ class Worker:
             connection.cut()
         for kept in self._kept.values():
             kept.close()
+        self.texts.close()
         self.link.close()
 
     async def _until_quiet(self, within_s: float, unless: asyncio.Event | None = None) -> None:
