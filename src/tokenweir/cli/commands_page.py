@@ -67,6 +67,8 @@ Fields are only added, never renamed or removed. Money is exact decimal strings 
 "currency", "amount", …}` |
 | `weir rerate --json` | `{"correction", "attempts", "differ", "priced", "unpriced", "cost_before", "cost_after", "charge_before", "charge_after", "dry_run"}` |
 | `weir standing spread --json` | `{"spreads": [{"upstream", "month", "currency", "costs", "idle", "attempts", "written", "cost_before", "cost_after", …}]}` |
+| `weir upstreams list --json` | `{"upstreams": [{"name", "served", "address", "drained", "note", "attempts", "errors", "ttft_p50_ms", "ttft_p95_ms", \
+"cached"}]}`, of the last 24 hours |
 | `weir doctor --json` | `{"ok", "findings": [{"check", "state", "text", "advice"}]}` |
 """
 

@@ -21,6 +21,8 @@ MODULES = {
     "run": "agents_commands",
     "runs": "agents_commands",
     "agents": "agents_commands",
+    "upstreams": "console_commands",
+    "console": "console_commands",
 }
 
 

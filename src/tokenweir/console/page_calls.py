@@ -12,6 +12,7 @@ from tokenweir.ledger.views import MAX_PAGE, CallRow
 from tokenweir.ledger.views import calls as find_calls
 
 ON_A_PAGE = 50
+_FILTERS = ("account", "key", "run", "model", "outcome", "upstream", "cost", "ms")
 COLUMNS = (
     Column("at", "time"),
     Column("call", "link"),
@@ -52,9 +53,7 @@ def show(visit: Visit) -> Outcome:
         ),
         period=period,
         outcomes=[outcome.value for outcome in Ended],
-        is_filtered=any(
-            visit.query.get(name) for name in ("account", "key", "run", "model", "outcome", "cost", "ms")
-        ),
+        is_filtered=any(visit.query.get(name) for name in _FILTERS),
     )
 
 
@@ -79,7 +78,7 @@ def _found(visit: Visit, since_us: int, until_us: int) -> list[CallRow] | Proble
         until_us=until_us,
         min_cost=cost,
         min_duration_us=slowest_us,
-        **{name: query.get(name, "") for name in ("key", "run", "model", "outcome")},
+        **{name: query.get(name, "") for name in ("key", "run", "model", "outcome", "upstream")},
     )
 
 

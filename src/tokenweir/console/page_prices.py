@@ -1,0 +1,154 @@
+"""Prices: what upstreams ask for at the moment, what customers are charged, exchange rates and standing costs."""
+
+from collections.abc import Mapping, Sequence
+
+from tokenweir.admin.problems import Problem, problem
+from tokenweir.catalog.price import Price
+from tokenweir.catalog.pricing import apply, price_at, rate
+from tokenweir.console.fields import moment_of, said
+from tokenweir.console.outside import Deployment
+from tokenweir.console.page import Outcome, Redirect, Visit, shown
+from tokenweir.console.page_keys import accounts_of
+from tokenweir.console.table import Column, Table
+from tokenweir.core.money import format_per_mtok, format_pico
+from tokenweir.ledger.views.audit import charge_in_words, standing_in_words
+
+_COSTS = (
+    Column("model"),
+    Column("deployment"),
+    Column("input", "per_million"),
+    Column("cache_read", "per_million"),
+    Column("output", "per_million"),
+    Column("currency"),
+    Column("context", "number"),
+    Column("remarks", "long"),
+    Column("source", "long"),
+)
+_CHARGES = (Column("account"), Column("model"), Column("charged", "long"), Column("from", "time"))
+_RATES = (Column("base"), Column("quote"), Column("rate"), Column("day"), Column("source", "long"))
+_STANDING = (
+    Column("id"),
+    Column("upstream"),
+    Column("costs", "long"),
+    Column("from", "time"),
+    Column("until", "time"),
+    Column("note", "long"),
+)
+
+
+def show(visit: Visit) -> Outcome:
+    """All four."""
+    terms = visit.asked.terms
+    costs = [
+        _cost(visit, model.name, deployment)
+        for model in visit.outside.served().models
+        for deployment in model.deployments
+    ]
+    charges = [
+        (
+            account or visit.t("prices.everybody"),
+            rule.model,
+            charge_in_words(rule),
+            rule.valid_from_us or None,
+        )
+        for account, rules in sorted(terms.charges.items())
+        for rule in rules
+    ]
+    rates = [
+        (r.base, r.quote, format_pico(r.rate_pico), r.day, r.source or None) for r in terms.rates.values()
+    ]
+    standing = [
+        (c.id, c.upstream, standing_in_words(c), c.from_us or None, c.until_us, c.note or None)
+        for c in terms.standing_costs.values()
+    ]
+    return shown(
+        "prices.html",
+        tables=(
+            Table(name="costs", words="prices", columns=_COSTS, rows=costs),
+            Table(name="charges", words="prices", columns=_CHARGES, rows=charges),
+            Table(name="rates", words="prices", columns=_RATES, rows=rates),
+            Table(name="standing", words="prices", columns=_STANDING, rows=standing),
+        ),
+        accounts=accounts_of(visit),
+        rules=[(account, rule) for account, rules in sorted(terms.charges.items()) for rule in rules],
+        charge_in_words=charge_in_words,
+    )
+
+
+def _cost(visit: Visit, model: str, deployment: Deployment) -> tuple[object, ...]:
+    texts, currency, remarks, source = price_now(visit, deployment.prices)
+    return (model, deployment.name, *texts, currency, deployment.context, remarks, source)
+
+
+def price_now(
+    visit: Visit, prices: Sequence[Price]
+) -> tuple[tuple[str | None, str | None, str | None], str | None, str | None, str | None]:
+    """Per million of input, cached and output at this moment for a short prompt; the currency, remarks, and where it comes from."""
+    now_us = visit.asked.now_us
+    price = price_at(prices, now_us)
+    if price is None:
+        return (None, None, None), None, visit.t("prices.unpriced"), None
+    applied = apply(price, 0, now_us)
+    texts = tuple(format_per_mtok(rate(applied.rates, name)) for name in ("input", "cache_read", "output"))
+    brackets = max(len(b) for b in (price.brackets, *(w.brackets for w in price.windows)))
+    later = [other for other in prices if other.valid_from_us > now_us]
+    remarks = [
+        *([visit.t("prices.by_length")] if brackets > 1 else []),
+        *([visit.t("prices.by_hour")] if price.windows else []),
+        *([visit.t("prices.changes", day=visit.format.day(later[0].valid_from_us))] if later else []),
+    ]
+    return (texts[0], texts[1], texts[2]), price.currency, "; ".join(remarks) or None, price.ref
+
+
+# --- forms
+
+
+def charge(visit: Visit, fields: Mapping[str, str]) -> Outcome:
+    """Set what is charged: a mark-up in per cent, or a price of its own."""
+    body: dict[str, object] = said(fields, "account", "model")
+    if start := moment_of(fields.get("from", ""), visit.zone):
+        body["valid_from"] = start
+    if fields.get("input") or fields.get("output"):
+        bracket = said(fields, "input", "output", "cache_read")
+        body["price"] = {"currency": fields.get("currency", "").upper(), "brackets": [bracket]}
+    if fields.get("markup"):
+        try:
+            body["markup_bp"] = round(float(fields["markup"]) * 100)
+        except ValueError:
+            return problem("wrong_form", "A mark-up is a number of per cent.")
+    return _done(visit, visit.do("put_charge", body=body))
+
+
+def remove_charge(visit: Visit, fields: Mapping[str, str]) -> Outcome:
+    """Take the chosen rule away."""
+    parts = fields.get("rule", "").split("|")
+    if len(parts) != 3:
+        return problem("wrong_form", "Choose a rule.")
+    account, model, valid_from = parts
+    query = {"model": model, "valid_from": valid_from} | ({"account": account} if account else {})
+    return _done(visit, visit.do("remove_charge", query=query))
+
+
+def exchange(visit: Visit, fields: Mapping[str, str]) -> Outcome:
+    """Set an exchange rate."""
+    body = said(fields, "day", "rate", "source")
+    body |= {name: fields.get(name, "").upper() for name in ("base", "quote")}
+    return _done(visit, visit.do("put_rate", body=body))
+
+
+def standing(visit: Visit, fields: Mapping[str, str]) -> Outcome:
+    """Note a standing cost."""
+    body = said(fields, "upstream", "amount", "per", "spread_by", "note")
+    body["currency"] = fields.get("currency", "").upper()
+    try:
+        body["units"] = int(fields.get("units") or 1)
+    except ValueError:
+        return problem("wrong_form", "Units are a whole number.")
+    for name in ("starts", "ends"):
+        if moment := moment_of(fields.get(name, ""), visit.zone):
+            body[name] = moment
+    return _done(visit, visit.do("put_standing_cost", id=fields.get("id", ""), body=body))
+
+
+def _done(visit: Visit, outcome: object) -> Outcome:
+    return outcome if isinstance(outcome, Problem) else Redirect(visit.to("/prices", done="saved"))
