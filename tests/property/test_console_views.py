@@ -22,7 +22,7 @@ from tokenweir.ledger.verify import verify
 from tokenweir.ledger.views import entries, open_reader
 from tokenweir.ledger.views.figures import Figures, figures, figures_by_model, per_million, quantile_of, whole
 from tokenweir.ledger.views.overview import active, overview
-from tokenweir.ledger.views.ranking import MEASURES, models
+from tokenweir.ledger.views.ranking import MEASURES, ranked
 from tokenweir.ledger.views.spans import HOUR_US, Span, day_of, series_of, span_of
 
 ZONES = (
@@ -186,7 +186,7 @@ def test_models_and_who_was_active_are_the_fold_of_their_entries(
             assert (model in by_model) == expected.is_something
             if model in by_model:
                 assert plain(by_model[model]) == plain(expected)
-        order = [ranked.model for ranked in models(made.db, span, MEASURES["tokens"], accounts=accounts)]
+        order = [row.name for row in ranked(by_model, {}, MEASURES["tokens"])]
         assert order == sorted(by_model, key=lambda model: (-by_model[model].tokens, model))
         ended = [
             entry for entry in made.standing

@@ -16,7 +16,7 @@ from tokenweir.ledger.views.figures import Figures
 from tokenweir.ledger.views.forecast import LEAST_PART, Known, forecast
 from tokenweir.ledger.views.limits import LimitNow
 from tokenweir.ledger.views.overview import growth, growth_by
-from tokenweir.ledger.views.ranking import MEASURES, Measure, money_in, ranked
+from tokenweir.ledger.views.ranking import MEASURES, Measure, ranked
 from tokenweir.ledger.views.run_list import entries_between, run_entries, runs
 from tokenweir.ledger.views.spans import Span, as_long_from, series_of, span_of
 from tokenweir.ledger.windows import NEVER_US, window_of
@@ -127,20 +127,21 @@ def test_models_without_a_value_come_last_and_places_are_told_beside_those_befor
     }
     then = {"c": row("c", well_output=9, well_us=1), "gone": row("gone", well_output=99, well_us=1)}
     by_speed = ranked(now, then, MEASURES["speed"])
-    assert [(r.model, r.place, r.place_then) for r in by_speed] == [
+    assert by_speed[1].then is then["c"]
+    assert [(r.name, r.place, r.place_then) for r in by_speed] == [
         ("b", 1, None),
         ("c", 2, 2),
         ("a", 3, None),
     ]
     slow = {"a": row("a", ttft=(0, 0, 9, *(0,) * 17)), "b": row("b", ttft=(9, *(0,) * 19))}
-    assert [r.model for r in ranked(slow, {}, MEASURES["ttft"])] == ["b", "a"]
+    assert [r.name for r in ranked(slow, {}, MEASURES["ttft"])] == ["b", "a"]
     paid = {
         "a": row("a", cost_pico={"CNY": 5}),
         "b": row("b", cost_pico={"USD": 9}),
         "c": row("c", cost_pico={"CNY": 7}),
     }
-    money = Measure(money_in(lambda figures: figures.cost_pico, "CNY"))
-    assert [r.model for r in ranked(paid, {}, money)] == ["c", "a", "b"]
+    money = Measure[Figures](lambda figures: figures.cost_pico.get("CNY"))
+    assert [r.name for r in ranked(paid, {}, money)] == ["c", "a", "b"]
 
 
 def test_growth_is_told_only_where_there_is_something_to_compare_with() -> None:

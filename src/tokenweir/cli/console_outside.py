@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from tokenweir.catalog.pricing import from_now_on
 from tokenweir.cli.around import Around
+from tokenweir.cli.catalog_store import load_catalog
+from tokenweir.cli.local import ABACUS
 from tokenweir.cli.secrets import Secret
 from tokenweir.cli.settings import Settings
 from tokenweir.cli.settings_table import LISTS, REQUIRED, settings_table
@@ -17,6 +20,9 @@ from tokenweir.gateway.config import DeploymentConfig
 
 #: What was found out is good for this long: engines are looked for on their usual ports.
 KEPT_US = 10_000_000
+#: The catalog changes by `weir prices update` alone.
+CATALOG_KEPT_US = 600_000_000
+T = TypeVar("T")
 
 
 def outside(data_dir: Path, clock: Clock, around: Around) -> Outside:
@@ -25,6 +31,7 @@ def outside(data_dir: Path, clock: Clock, around: Around) -> Outside:
     return Outside(
         served=_kept(lambda: served_now(data_dir, clock, around), clock),
         settings=lambda: settings_now(around.settings_now()),
+        open_models=_kept(lambda: open_models(data_dir), clock, CATALOG_KEPT_US),
         address=lambda: around.address,
         rules=Rules(
             enabled=console.enabled,
@@ -35,12 +42,12 @@ def outside(data_dir: Path, clock: Clock, around: Around) -> Outside:
     )
 
 
-def _kept(read: Callable[[], Served], clock: Clock) -> Callable[[], Served]:
-    known: list[tuple[int, Served]] = []
+def _kept(read: Callable[[], T], clock: Clock, kept_us: int = KEPT_US) -> Callable[[], T]:
+    known: list[tuple[int, T]] = []
 
-    def kept() -> Served:
+    def kept() -> T:
         now_us = clock.steady_us()
-        if not known or now_us - known[0][0] >= KEPT_US:
+        if not known or now_us - known[0][0] >= kept_us:
             known[:] = [(now_us, read())]
         return known[0][1]
 
@@ -76,6 +83,13 @@ def served_now(data_dir: Path, clock: Clock, around: Around) -> Served:
         for u in resolved.config.upstreams
     )
     return Served(models, upstreams)
+
+
+def open_models(data_dir: Path) -> frozenset[str]:
+    """Ids of the catalog's models with open weights, whole and without the owner before the slash; and those that ship."""
+    hosts = load_catalog(data_dir)[0].hosts
+    ids = {model.id.lower() for host in hosts for model in host.models if model.open_weights}
+    return frozenset(ids | {id.rpartition("/")[2] for id in ids} | {ABACUS})
 
 
 def settings_now(settings: Settings) -> tuple[Setting, ...]:

@@ -69,5 +69,6 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
 
     served: Callable[[], Served]
     settings: Callable[[], tuple[Setting, ...]]
+    open_models: Callable[[], frozenset[str]]  # whose weights are open, in small letters; by the catalog
     address: Callable[[], str]  # of the gateway, as its user was told: "http://127.0.0.1:8787"
     rules: Rules = Rules()

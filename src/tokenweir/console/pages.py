@@ -5,12 +5,15 @@ from tokenweir.console import (
     page_audit,
     page_call,
     page_calls,
+    page_charts,
     page_credit,
     page_keys,
     page_limits,
     page_overview,
     page_prices,
+    page_runs,
     page_settings,
+    page_spend,
     page_try,
     page_upstreams,
 )
@@ -43,14 +46,18 @@ _PRICE_FORMS = {
 
 PAGES: tuple[Page, ...] = (
     Page(name="overview", path="/", show=page_overview.show, resource="usage", group="look"),
+    Page(name="charts", path="/charts", show=page_charts.show, resource="usage", group="look"),
     Page(name="calls", path="/calls", show=page_calls.show, resource="calls", group="look"),
     Page(name="call", path="/calls/{id}", show=page_call.show, resource="calls", under="calls"),
     Page(name="call_cost", path="/calls/{id}/cost", show=page_call.cost, resource="calls", under="calls"),
+    Page(name="runs", path="/runs", show=page_runs.show, resource="calls", group="look"),
+    Page(name="run", path="/runs/{id}", show=page_runs.show_one, resource="calls", under="runs"),
     Page(
         name="upstreams", path="/upstreams", show=page_upstreams.show, resource="upstreams", group="look",
         forms={"drain": page_upstreams.drain, "restore": page_upstreams.restore},
     ),
     Page(name="try", path="/try", show=page_try.show, resource="me", group="look", forms={"key": page_try.key}),
+    Page(name="spend", path="/spend", show=page_spend.show, resource="usage", group="money"),
     Page(
         name="limits", path="/limits", show=page_limits.show, resource="limits", group="money",
         forms={"put": page_limits.put, "lift": page_limits.lift},

@@ -13,6 +13,7 @@ from tokenweir.console.pages import PAGES
 from tokenweir.console.preferences import Preferences
 from tokenweir.console.table import Column, Table, as_csv
 from tokenweir.console.words import LANGUAGES, Words, has_word
+from tokenweir.ledger.terms import COUNTED_UNITS
 
 #: Of the navigation, in its order.
 GROUPS = ("look", "money", "manage")
@@ -35,6 +36,7 @@ def _environment() -> Environment:
         version=__version__,
         head=_head,
         has_word=has_word,
+        counted_units=COUNTED_UNITS,
     )
     return environment
 

@@ -8,13 +8,15 @@ import msgspec
 
 from tokenweir.console.numbers import Format
 from tokenweir.core.money import format_pico
+from tokenweir.ledger.terms import COUNTED_UNITS
 
 
 class Link(msgspec.Struct, frozen=True):
-    """A text that leads somewhere."""
+    """A text that leads somewhere; in a tree, so many steps below its root."""
 
     text: str
     href: str
+    depth: int = 0
 
 
 class Badge(msgspec.Struct, frozen=True):
@@ -31,7 +33,7 @@ class Bar(msgspec.Struct, frozen=True):
     spent: int
     reserved: int
     limit: int
-    unit: str  # a currency (amounts are pico), "tokens" or "calls"
+    unit: str  # a currency (amounts are pico), "tokens", "calls" or "tool calls"
 
     @property
     def left(self) -> int:
@@ -45,13 +47,25 @@ class Bar(msgspec.Struct, frozen=True):
         return min(100, max(1, round(amount * 100 / self.limit))) if amount > 0 else 0
 
 
+class Quantity(msgspec.Struct, frozen=True):
+    """An amount of a limit's unit."""
+
+    amount: int
+    unit: str  # a currency (pico), "tokens", "calls" or "tool calls"
+
+    @property
+    def exact(self) -> str:
+        """In the unit, to the last digit."""
+        return str(self.amount) if self.unit in COUNTED_UNITS else format_pico(self.amount)
+
+
 Cell = object
 #: Kinds whose columns stand to the right.
-RIGHT = frozenset({"number", "tokens", "money", "ms", "share", "per_million"})
+RIGHT = frozenset({"number", "tokens", "money", "ms", "share", "per_million", "quantity"})
 
 
 class Column(msgspec.Struct, frozen=True):
-    """`kind`: text, long, code, number, tokens, money (pico by currency), time (µs), ms, share (0 to 1), per_million, link, badge or bar."""
+    """`kind`: text, long, code, number, tokens, money (pico by currency), time (µs), ms, share (0 to 1), per_million, quantity, link, badge or bar."""
 
     id: str
     kind: str = "text"
@@ -146,6 +160,8 @@ def sort_key(cell: Cell) -> tuple[object, ...]:
             return (text.casefold(),)
         case Bar():
             return (cell.spent / cell.limit if cell.limit else 0.0,)
+        case Quantity():
+            return (cell.unit, cell.amount)
         case Mapping():
             return tuple((currency, cell[currency]) for currency in sorted(cell))
         case str():
@@ -202,11 +218,13 @@ def _told(column: Column, names: list[str], cell: Cell, format: Format) -> list[
         return [""] * len(names)
     match cell:
         case Bar():
-            money = cell.unit not in ("tokens", "calls")
+            money = cell.unit not in COUNTED_UNITS
             values = [read(cell) for read in _BAR.values()]
             return [format_pico(value) if money else value for value in values]
         case Link(text=text) | Badge(text=text):
             return [text]
+        case Quantity():
+            return [f"{cell.exact} {cell.unit}"]
         case int() if column.kind == "time":
             return [format.iso(cell)]
         case _:

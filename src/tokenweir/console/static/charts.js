@@ -26,11 +26,12 @@ const tracesOf = (spec) =>
     return { ...base, type: "bar", orientation: across ? "h" : "v", marker: { color: shade } };
   });
 
-// Few enough labels that each can be read without turning the head; days without their year.
+// Few enough labels that each can be read without turning the head; days without their year, hours without their day.
+const shortened = (label) => (/^\d{4}-\d\d-\d\d \d/.test(label) ? label.slice(11) : /^\d{4}-\d\d-\d\d/.test(label) ? label.slice(5) : label);
 const ticksOf = (spec) => {
-  const step = Math.ceil(spec.labels.length / 8);
+  const step = Math.ceil(spec.labels.length / (innerWidth < 600 ? 5 : 8));
   const tickvals = spec.labels.filter((_, index) => index % step === 0);
-  return { tickvals, ticktext: tickvals.map((label) => (/^\d{4}-\d\d-\d\d/.test(label) ? label.slice(5) : label)) };
+  return { tickvals, ticktext: tickvals.map(shortened) };
 };
 
 const layoutOf = (spec) => {

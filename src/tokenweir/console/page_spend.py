@@ -1,0 +1,224 @@
+"""Where the money goes: accounts as a tree, limits and what they will have become, what has no price, and what was billed."""
+
+from collections.abc import Callable, Mapping
+
+from tokenweir.admin.rights import reads_all, sees_account, sees_scope
+from tokenweir.console.compared import Compared, accounts_of, compared, grown_money, label, money_of, units
+from tokenweir.console.page import Outcome, Visit, shown
+from tokenweir.console.table import Badge, Bar, Chart, Column, Link, Quantity, Series, Table
+from tokenweir.ledger.views.accounts import account_tree, with_below
+from tokenweir.ledger.views.figures import Figures, figures, figures_by_model, whole
+from tokenweir.ledger.views.forecast import Forecast, Known, forecast
+from tokenweir.ledger.views.limits import LimitNow, limits_of
+from tokenweir.ledger.views.spans import series_of
+from tokenweir.ledger.views.state import state_now
+from tokenweir.ledger.views.usage import UsageRow, usage
+
+#: Currencies with a chart of their own.
+MOST_CHARTS = 3
+
+_COSTS = (Column("cost", "money"), Column("charge", "money"), Column("margin", "money"))
+LIMITS = (
+    Column("on", "link"),
+    Column("limit"),
+    Column("used", "bar"),
+    Column("left", "quantity"),
+    Column("forecast", "quantity"),
+    Column("will", "badge"),
+    Column("renews", "time"),
+)
+UNPRICED = (
+    Column("model", "link"),
+    Column("tokens", "tokens"),
+    Column("unpriced_calls", "number"),
+    Column("unknown_calls", "number"),
+)
+INVOICES = (Column("invoice", "code"), Column("account"), Column("month"), Column("due", "money"))
+
+
+def show(visit: Visit) -> Outcome:
+    """The sheet of a period."""
+    asked, accounts = compared(visit, "30d"), accounts_of(visit)
+    series = series_of(asked.span, visit.zone)
+    *parts, then = figures(visit.db, [*(part.span for part in series.parts), asked.compared], accounts)
+    now = whole(parts)
+    labels = [label(visit, series.grain, part.start_us) for part in series.parts]
+    limits = limits_table(visit)
+    return shown(
+        "spend.html",
+        tables=(
+            accounts_table(visit, asked, accounts),
+            limits,
+            unpriced_table(visit, asked, accounts),
+            invoices_table(visit),
+        ),
+        charts=tuple(
+            Chart(
+                name=f"spend_{currency.lower()}", title="spend.chart", kind="bar", labels=labels, unit=currency, label_column=series.grain,
+                series=[Series(visit.t("spend.chart"), [units(money_of(visit, row).get(currency, 0)) for row in parts])],
+            )
+            for currency in sorted(money_of(visit, now))[:MOST_CHARTS]
+        ),
+        asked=asked,
+        tiles_shown=tiles_of(visit, now, then),
+        others=(visit.format.day(asked.compared.since_us), visit.format.day(asked.compared.until_us - 1)),
+    )  # fmt: skip
+
+
+def tiles_of(visit: Visit, now: Figures, then: Figures) -> list[tuple[str, object, str, str]]:
+    """What was spent, what was asked for it, and what nobody knows the price of."""
+    t, f = visit.t, visit.format
+    tiles: list[tuple[str, object, str, str]] = []
+    if reads_all(visit.asked.actor):
+        tiles.append((t("spend.cost"), now.cost_pico, grown_money(visit, now.cost_pico, then.cost_pico), ""))
+        if now.charge_pico:
+            tiles.append(
+                (
+                    t("spend.charged"),
+                    now.charge_pico,
+                    grown_money(visit, now.charge_pico, then.charge_pico),
+                    "",
+                )
+            )
+            lost = any(pico < 0 for pico in now.margin_pico.values())
+            tiles.append(
+                (t("spend.margin"), now.margin_pico, t("spend.margin_of"), "warn" if lost else "good")
+            )
+    else:
+        tiles.append((t("spend.paid"), now.paid_pico, grown_money(visit, now.paid_pico, then.paid_pico), ""))
+    share = now.unpriced_tokens / now.tokens if now.tokens else None
+    note = t("spend.of_tokens", share=f.share(share)) if now.unpriced_tokens else t("spend.all_priced")
+    tiles.append(
+        (t("spend.unpriced"), f.compact(now.unpriced_tokens), note, "warn" if now.unpriced_tokens else "good")
+    )
+    return tiles  # fmt: skip
+
+
+def accounts_table(visit: Visit, asked: Compared, accounts: set[str] | None) -> Table:
+    """The tree of accounts, each with all below it."""
+    span, terms, knows = asked.span, visit.asked.terms, reads_all(visit.asked.actor)
+    rows = {row.by["account"]: row for row in usage(visit.db, ("account",), span.since_us, span.until_us)}
+    seen = {id: row for id, row in rows.items() if accounts is None or id in accounts}
+    tree = account_tree(terms, seen)
+    below = with_below(tree, seen)
+    least = min((b.depth for b in tree if accounts is None or b.id in accounts), default=0)
+    cells = []
+    for branch in tree:
+        row = below[branch.id]
+        if accounts is not None and branch.id not in accounts:
+            continue
+        record = terms.accounts.get(branch.id)
+        name = record.name if record is not None else ""
+        text = f"{branch.id} ({name})" if name and name.casefold() != branch.id.casefold() else branch.id
+        link = Link(text, visit.link(account=branch.id), branch.depth - least)
+        cells.append((link, row.calls, row.tokens, *_money_cells(row, knows), row.unpriced_calls or None))
+    columns = (
+        Column("account", "link"), Column("calls", "number"), Column("tokens", "tokens"),
+        *(_COSTS if knows else ()), Column("paid", "money"), Column("unpriced_calls", "number"),
+    )  # fmt: skip
+    return Table(name="accounts", words="spend", columns=columns, rows=cells)
+
+
+def _money_cells(row: UsageRow, knows: bool) -> tuple[Mapping[str, int] | None, ...]:
+    known = (row.cost_pico, row.charge_pico, row.margin_pico) if knows else ()
+    return tuple(amounts or None for amounts in (*known, row.paid_pico))
+
+
+def limits_table(visit: Visit) -> Table:
+    """Every limit that may be seen: those of accounts first, those that have come furthest before the others."""
+    state, at_us = state_now(visit.db, visit.asked.now_us)
+    terms, actor = visit.asked.terms, visit.asked.actor
+    named = visit.query["account"]
+    found = [
+        now for now in limits_of(state, at_us)
+        if sees_scope(terms, actor, now.scope) and (not named or _account_of(visit, now.scope) in terms.below(named))
+    ]  # fmt: skip
+    found.sort(key=lambda now: (not now.scope.startswith("account/"), -_part(now), now.scope))
+    return Table(
+        name="limits", words="spend", columns=LIMITS, rows=[_limit_cells(visit, now, at_us) for now in found]
+    )
+
+
+def _account_of(visit: Visit, scope: str) -> str:
+    kind, _, id = scope.partition("/")
+    key = visit.asked.terms.keys.get(id) if kind == "key" else None
+    return id if kind == "account" else "" if key is None else key.account
+
+
+def _part(now: LimitNow) -> float:
+    return (now.spent + now.reserved) / now.limit.amount if now.limit.amount else 1.0
+
+
+def _limit_cells(visit: Visit, now: LimitNow, at_us: int) -> tuple[object, ...]:
+    limit, told = now.limit, forecast(now, at_us)
+    words = [visit.t(f"spend.per_{limit.window.replace(' ', '_')}")]
+    words += [visit.t("spend.soft")] if limit.mode == "soft" else []
+    words += [limit.model] if limit.model else []
+    return (
+        Link(_named(visit, now.scope), _scope_link(visit, now.scope)),
+        " · ".join(words),
+        Bar(now.spent, now.reserved, limit.amount, limit.unit),
+        Quantity(now.left, limit.unit),
+        None if told.amount is None else Quantity(told.amount, limit.unit),
+        _will(visit, now, told),
+        now.renews_at_us,
+    )
+
+
+def _named(visit: Visit, scope: str) -> str:
+    kind, _, id = scope.partition("/")
+    key = visit.asked.terms.keys.get(id) if kind == "key" else None
+    return f"{visit.t(f'spend.scope_{kind}')} {id if key is None else key.name}"
+
+
+def _scope_link(visit: Visit, scope: str) -> str:
+    kind, _, id = scope.partition("/")
+    if kind == "account":
+        return visit.link(account=id)
+    return visit.to("/calls", **{kind: id})
+
+
+_WORDS: dict[Known, str] = {
+    Known.TOO_EARLY: "spend.too_early",
+    Known.NO_END: "spend.no_end",
+    Known.TOO_SHORT: "spend.too_short",
+}
+
+
+def _will(visit: Visit, now: LimitNow, told: Forecast) -> Badge:
+    """Whether the limit will be reached."""
+    if now.spent >= now.limit.amount:
+        return Badge("reached", "bad", "spend.reached")
+    if told.known is not Known.YES:
+        return Badge(told.known.value, "", _WORDS[told.known])
+    if told.reached_us is None:
+        return Badge("lasts", "good", "spend.lasts")
+    return Badge(visit.t("spend.reached_at", at=visit.format.when(told.reached_us)[:16]), "warn")
+
+
+def unpriced_table(visit: Visit, asked: Compared, accounts: set[str] | None) -> Table:
+    """Models with usage that no cost is known for, most tokens first."""
+    (found,) = figures_by_model(visit.db, [asked.span], accounts)
+    apart = [(model, row) for model, row in found.items() if row.unpriced_tokens or row.unpriced_calls]
+    apart.sort(key=lambda pair: (-pair[1].unpriced_tokens, pair[0]))
+    rows = [
+        (
+            Link(model, visit.to("/calls", model=model)),
+            row.unpriced_tokens,
+            row.unpriced_calls,
+            row.unknown_calls,
+        )
+        for model, row in apart
+    ]
+    return Table(name="unpriced", words="spend", columns=UNPRICED, rows=rows)
+
+
+def invoices_table(visit: Visit) -> Table:
+    """Invoices that were issued, the latest first."""
+    terms, actor = visit.asked.terms, visit.asked.actor
+    sees: Callable[[str], bool] = lambda account: sees_account(terms, actor, account)  # noqa: E731
+    seen = [invoice for invoice in terms.invoices.values() if sees(invoice.account)]
+    seen.sort(key=lambda invoice: (-invoice.number, invoice.id))
+    return Table(
+        name="invoices", words="spend", columns=INVOICES, rows=[(i.id, i.account, i.month, dict(i.totals) or None) for i in seen]
+    )  # fmt: skip
