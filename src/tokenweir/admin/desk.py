@@ -17,7 +17,7 @@ from tokenweir.admin.problems import Problem, problem
 from tokenweir.admin.rights import RIGHTS, right_of, sees_account
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import CatalogError, LedgerError, SettingsError
-from tokenweir.ledger.changing import make_changes
+from tokenweir.ledger.changing import decided_anew, make_changes
 from tokenweir.ledger.database import FAULTS, Connection
 from tokenweir.ledger.known_terms import KnownTerms
 from tokenweir.ledger.store import read_changes
@@ -93,6 +93,7 @@ class Desk:
                 terms = known.terms.copy()
                 for audited in changes:
                     terms.apply(audited.change)
+                    terms.seq = audited.seq
                 fresh = KnownTerms()
                 fresh.replace(terms)
                 self._snapshot = Snapshot(changes[-1].seq, terms, fresh)
@@ -156,11 +157,15 @@ class Desk:
             turn = self.long_work if operation.long else self.turn
             if not turn.acquire(timeout=0 if operation.long else TURN_TIMEOUT_S):
                 return problems.busy() if operation.long else problems.unavailable()
-            try:  # the changes before this one may have ended the key
-                again = self.admit(right_of_operation(operation), db, who)
-                return again if isinstance(again, Problem) else operation.handle(again, **path, **said)
+            try:
+                return self._handled(operation, db, who, {**path, **said})
             finally:
                 turn.release()
+
+    @decided_anew
+    def _handled(self, operation: Operation, db: Connection, who: Who, said: dict[str, object]) -> object:
+        again = self.admit(right_of_operation(operation), db, who)  # changes may have ended the key
+        return again if isinstance(again, Problem) else operation.handle(again, **said)
 
     @contextmanager
     def reading(self, resource: str, who: Who) -> Iterator["Asked | Problem"]:
@@ -199,8 +204,13 @@ class Asked(msgspec.Struct):
     now_us: int
 
     def change(self, changes: Iterable[Change]) -> Problem | None:
-        """Make changes, in the name of who asks; the problem where the ledger does not take them. Raises LedgerError."""
-        refused = make_changes(self.desk.data_dir, tuple(changes), self.desk.clock, self.actor.id)
+        """Make changes, in the name of who asks; the problem where the ledger does not take them.
+
+        Raises OutdatedError where they replace a record that was changed since these terms: all is decided anew. LedgerError.
+        """
+        refused = make_changes(
+            self.desk.data_dir, tuple(changes), self.desk.clock, self.actor.id, after=self.terms.seq
+        )
         if refused:
             return problems.refused(refused)
         self.terms = self.desk.snapshot(self.db).terms

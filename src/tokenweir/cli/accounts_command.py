@@ -13,6 +13,7 @@ from tokenweir.cli.terms_words import NONE, change, find_account, meant, terms_t
 from tokenweir.cli.usage_command import UsageLine, usage_line
 from tokenweir.core.clock import Clock
 from tokenweir.core.money import format_pico
+from tokenweir.ledger.changing import decided_anew
 from tokenweir.ledger.limit_text import format_limit
 from tokenweir.ledger.terms import AccountRecord, SetAccount, Terms
 from tokenweir.ledger.views import UsageRow, iso_time, open_reader
@@ -70,6 +71,7 @@ class Seen(msgspec.Struct, frozen=True):
     purses: dict[str, PurseNow]
 
 
+@decided_anew
 def create(directory: Path, id: str, words: AccountWords, as_json: bool, clock: Clock) -> None:
     """Make an account. Raises ValueError for wrong words, LedgerError."""
     terms = terms_to_change(directory)
@@ -82,6 +84,7 @@ def create(directory: Path, id: str, words: AccountWords, as_json: bool, clock: 
         print(f"{id} is made{under}. `weir keys create --account {id} --name NAME` makes it a key.")
 
 
+@decided_anew
 def set_account(
     directory: Path, id: str, words: AccountWords, reopen: bool, as_json: bool, clock: Clock
 ) -> None:
@@ -98,6 +101,7 @@ def set_account(
         print(f"{id} is changed.")
 
 
+@decided_anew
 def close(directory: Path, id: str, as_json: bool, clock: Clock) -> None:
     """Close an account and all below it. Raises ValueError for wrong words, LedgerError."""
     terms = terms_to_change(directory)
@@ -134,7 +138,7 @@ def _changed(terms: Terms, known: AccountRecord, words: AccountWords) -> Account
 
 
 def _write(directory: Path, terms: Terms, record: AccountRecord, as_json: bool, clock: Clock) -> None:
-    change(directory, [SetAccount(record)], clock)
+    change(directory, [SetAccount(record)], clock, terms)
     if as_json:
         terms.apply(SetAccount(record))
         depth = len(list(terms.chain(record.id))) - 1

@@ -11,6 +11,7 @@ from tokenweir.cli.settings_file import nearest
 from tokenweir.cli.system import random_bytes
 from tokenweir.cli.terms_words import NONE, change, find_key, terms_to_change, word_list
 from tokenweir.core.clock import Clock
+from tokenweir.ledger.changing import decided_anew
 from tokenweir.ledger.checks import ROLES
 from tokenweir.ledger.limit_text import format_limit, parse_limit
 from tokenweir.ledger.new_key import check_text, make_key, rotated
@@ -99,6 +100,7 @@ def create(
     out.print(f"Shown this once. Id {record.id}, limits: {', '.join(shown) or 'none'}.", markup=False)
 
 
+@decided_anew
 def set_key(directory: Path, word: str, words: KeyWords, as_json: bool, clock: Clock) -> None:
     """Change what a key may do. Raises ValueError for wrong words, LedgerError."""
     terms = terms_to_change(directory)
@@ -106,19 +108,21 @@ def set_key(directory: Path, word: str, words: KeyWords, as_json: bool, clock: C
     changed = _changed(terms, known, words, clock.now_us())
     if changed == known:
         raise ValueError(f"nothing was said to change of {word}; see `weir keys set --help`")
-    change(directory, [SetKey(changed)], clock)
+    change(directory, [SetKey(changed)], clock, terms)
     if as_json:
         show.print_json(_line(changed, tuple(terms.limits.get(f"key/{known.id}", {}).values())))
     else:
         print(f"{changed.id} ({changed.name}) is changed: {_may(changed) or 'it may do everything'}.")
 
 
+@decided_anew
 def rotate(directory: Path, word: str, overlap: str, as_json: bool, clock: Clock) -> None:
     """Give a key a new secret and show it. Raises ValueError for wrong words, LedgerError."""
     old_until_us = clock.now_us() + parse_span(overlap)
-    known = find_key(terms_to_change(directory), word)
+    terms = terms_to_change(directory)
+    known = find_key(terms, word)
     fresh, secret = rotated(known, old_until_us=old_until_us, random_bytes=random_bytes)
-    change(directory, [SetKey(fresh)], clock)
+    change(directory, [SetKey(fresh)], clock, terms)
     until = iso_time(old_until_us)
     if as_json:
         show.print_json(RotatedKey(known.id, secret, known.name, until))

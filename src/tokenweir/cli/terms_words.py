@@ -15,9 +15,9 @@ from tokenweir.ledger.views.terms import terms_now
 NONE = "none"
 
 
-def change(directory: Path, changes: Sequence[Change], clock: Clock) -> None:
-    """Change terms. Raises ValueError where they are refused, LedgerError."""
-    refused = make_changes(directory, changes, clock)
+def change(directory: Path, changes: Sequence[Change], clock: Clock, by: Terms | None = None) -> None:
+    """Change terms, as was decided by those given. Raises ValueError where they are refused, OutdatedError, LedgerError."""
+    refused = make_changes(directory, changes, clock, after=None if by is None else by.seq)
     if refused:
         raise ValueError(refused)
 

@@ -21,6 +21,10 @@ class LedgerBusyError(LedgerError):
     """Another process is the ledger's writer."""
 
 
+class OutdatedError(LedgerError):
+    """A record was changed by somebody else after it had been looked at: look again, and decide anew."""
+
+
 class WireError(TokenweirError):
     """Bytes that do not follow their protocol."""
 

@@ -3,16 +3,20 @@
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import msgspec
 
 from tokenweir.core.clock import Clock
-from tokenweir.core.errors import LedgerBusyError, LedgerError
+from tokenweir.core.errors import LedgerBusyError, LedgerError, OutdatedError
 from tokenweir.ledger.frames import FrameReader, frame, socket_address
 from tokenweir.ledger.journal import Journal
 from tokenweir.ledger.messages import (
+    OUTDATED,
     Answer,
     ChangeRefused,
     Committed,
@@ -34,12 +38,43 @@ START_PAUSE_S = 0.05
 #: Corrections sent before the writer is waited for.
 AT_ONCE = 1_000
 
+#: How often who changes terms decides, where others change the same at the same time.
+DECIDED_AT_MOST = 10
+
 Correction = DefinePrice | Reprice
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-def make_changes(data_dir: Path, changes: Sequence[Change], clock: Clock, actor: str = COMMAND_LINE) -> str:
-    """Change terms, durably and on every worker at once, all or nothing; why not, or "". Raises LedgerError."""
-    return _submit(data_dir, [MakeChanges(1, actor, tuple(changes))], clock)
+def make_changes(
+    data_dir: Path,
+    changes: Sequence[Change],
+    clock: Clock,
+    actor: str = COMMAND_LINE,
+    after: int | None = None,
+) -> str:
+    """Change terms, durably and on every worker at once, all or nothing; why not, or "".
+
+    `after`: the number of the last change that they were decided by. Raises OutdatedError where a later one has replaced a
+    record that they replace (`decided_anew` is for that), LedgerError.
+    """
+    refused = _submit(data_dir, [MakeChanges(1, actor, tuple(changes), after)], clock)
+    if refused == OUTDATED:
+        raise OutdatedError(refused)
+    return refused
+
+
+def decided_anew(decide: Callable[P, T]) -> Callable[P, T]:
+    """`decide` reads the terms, makes changes by them, and is done anew where they were outdated: it has said nothing by then."""
+
+    @wraps(decide)
+    def until_it_is_in_time(*args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(DECIDED_AT_MOST - 1):
+            with suppress(OutdatedError):
+                return decide(*args, **kwargs)
+        return decide(*args, **kwargs)
+
+    return until_it_is_in_time
 
 
 def correct(data_dir: Path, corrections: Sequence[Correction], clock: Clock) -> None:

@@ -10,6 +10,7 @@ from tokenweir.ledger.budgets import NOTHING, Counted, Spent, spent_by
 from tokenweir.ledger.checks import wrong_with
 from tokenweir.ledger.entries import ENDS, WORKER_GONE, Entry, Kind, Outcome
 from tokenweir.ledger.messages import (
+    OUTDATED,
     Checkpoint,
     CloseAttempt,
     DefinePrice,
@@ -19,7 +20,7 @@ from tokenweir.ledger.messages import (
     Reprice,
 )
 from tokenweir.ledger.store import Batch, Store
-from tokenweir.ledger.terms import Change, Limit
+from tokenweir.ledger.terms import Change, Limit, record_of
 from tokenweir.ledger.under_way import Open
 
 _OVER = (*ENDS, Kind.REFUSED)
@@ -204,6 +205,8 @@ class Journal:
         """All of them or, where one is refused, none. A limit that is new begins with what the entries say."""
         if self._batch.entries:
             self.commit()
+        if self._is_outdated(op):
+            return OUTDATED
         at_us = max(self._clock.now_us(), self.state.latest_us)
         trial = self.state.terms.copy()
         for change in op.changes:
@@ -238,6 +241,13 @@ class Journal:
             self._batch.steps.append((op.call, run, op.step))
             if op.step.withheld:
                 self._count_refusal(run)
+
+    def _is_outdated(self, op: MakeChanges) -> bool:
+        if op.after is None:
+            return False
+        gathered = (change for _, _, change in self._batch.changes)
+        later = {record_of(change) for change in (*self.store.changes_after(op.after), *gathered)}
+        return bool(later & {record for record in map(record_of, op.changes) if record is not None})
 
     def _has_ended(self, call: bytes) -> bool:
         if call > self._forgotten_upto and call not in self._ended and call not in self._batch.by_call:

@@ -32,6 +32,8 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
 
 
 NO_CHARGE = Charge()
+#: Why a change is refused that was decided by what is no longer so.
+OUTDATED = "somebody else has changed it in the meantime; look at it again, and decide anew"
 
 
 # --- worker -> writer -------------------------------------------------------------------------------------
@@ -113,11 +115,16 @@ class DefinePrice(msgspec.Struct, frozen=True, array_like=True, tag="price"):
 
 
 class MakeChanges(msgspec.Struct, frozen=True, array_like=True, tag="change"):
-    """Change terms, all or nothing. Answered by `Committed` once durable, or by `ChangeRefused`; told to every worker."""
+    """Change terms, all or nothing. Answered by `Committed` once durable, or by `ChangeRefused`; told to every worker.
+
+    `after` is the number of the last change that they were decided by: they are refused as OUTDATED where a later one has
+    replaced a record that they replace.
+    """
 
     seq: int
     actor: str  # who: a key's id, or "command line"
     changes: tuple[Change, ...]
+    after: int | None = None
 
 
 class Reprice(msgspec.Struct, frozen=True, array_like=True, tag="reprice"):

@@ -161,6 +161,10 @@ class Store:
         query = "SELECT count(*) FROM entries WHERE call = ? AND kind IN ('repriced', 'repriced_attempt')"
         return int(self._db.execute(query, (call,)).fetchone()[0])
 
+    def changes_after(self, seq: int) -> Iterator[Change]:
+        """Every change of terms after one."""
+        return (audited.change for audited in read_changes(self._db, seq))
+
     def history(self, below: Below, scope: str, limit: Limit, since_us: int) -> int:
         """What calls opened from a moment on have used of a limit: what it begins with where it is new."""
         return read_history(self._db, below, scope, limit, since_us)
@@ -237,6 +241,7 @@ def read_terms(db: Connection) -> Terms:
     terms = Terms()
     for audited in read_changes(db):
         terms.apply(audited.change)
+        terms.seq = audited.seq
     return terms
 
 

@@ -5,6 +5,7 @@ that is the audit. Whoever needs terms (the writer, the workers, reading command
 """
 
 from collections.abc import Iterator
+from copy import copy
 
 import msgspec
 
@@ -293,6 +294,17 @@ Change = (
 )
 
 
+def record_of(change: Change) -> tuple[str, str] | None:
+    """The record that a change replaces as a whole, by what whoever decided it knew of the one before; None: it replaces none."""
+    match change:
+        case SetAccount(account=account):
+            return "account", account.id
+        case SetKey(key=KeyRecord(id=id)) | RevokeKey(id=id):
+            return "key", id
+        case _:
+            return None
+
+
 class Audited(msgspec.Struct, frozen=True, kw_only=True):
     """A change as the ledger keeps it."""
 
@@ -317,11 +329,12 @@ class Terms(msgspec.Struct):
     invoices: dict[str, Invoice] = {}
     passwords: dict[str, str] = {}  # Argon2's hash, by key
     drained: dict[str, Drained] = {}  # by upstream
+    seq: int = 0  # of the last change in them, where they were read from the ledger
 
     def copy(self) -> "Terms":
         """The same terms, to try changes on."""
         fields = msgspec.structs.asdict(self).items()
-        copied = Terms(**{name: dict(values) for name, values in fields})
+        copied = Terms(**{name: copy(value) for name, value in fields})
         copied.limits = {scope: dict(limits) for scope, limits in self.limits.items()}
         copied.credits = {account: dict(credits) for account, credits in self.credits.items()}
         return copied
