@@ -46,7 +46,7 @@ from tokenweir.ledger.messages import (
     Operation,
     Snapshot,
 )
-from tokenweir.ledger.service import Connection, Writer
+from tokenweir.ledger.service import GATHER_S, Connection, Writer
 from tokenweir.ledger.store import Store
 from tokenweir.ledger.terms import Change, KeyRecord, Limit, SetKey, SetLimit, Terms
 
@@ -88,7 +88,7 @@ class Wire(asyncio.Transport):
 
 
 class HandTurned(asyncio.AbstractEventLoop):
-    """A loop that runs what is due soon when told to, and nothing later."""
+    """A loop that runs what is due within a few ms when told to, and nothing later."""
 
     def __init__(self) -> None:
         self.soon: list[Callable[[], object]] = []
@@ -97,7 +97,8 @@ class HandTurned(asyncio.AbstractEventLoop):
         self.soon.append(lambda: callback(*args))
 
     def call_later(self, delay, callback, *args, context=None):  # type: ignore[no-untyped-def, override]
-        return None
+        if delay <= GATHER_S:
+            self.call_soon(callback, *args)
 
     def turn(self) -> None:
         """Run what is due."""

@@ -208,14 +208,14 @@ def test_one_alone_writes_and_a_reader_reads_beside_it(books: Books) -> None:
 
 def test_a_batch_that_fails_leaves_nothing_and_is_written_later(books: Books) -> None:
     db = books.store._db
-    db.execute("ALTER TABLE hourly RENAME TO elsewhere")
+    db.execute("ALTER TABLE meta RENAME TO elsewhere")
     books.journal.apply(MakeChanges(0, "test", (SetLimit("key/a", Limit("tokens", 50_000, "day")),)))
     opened = books.open("a")
     with pytest.raises(LedgerError, match="cannot be written"):
         books.journal.commit()
     assert not db.in_transaction
     assert opened.call not in books.journal.state.open_calls
-    db.execute("ALTER TABLE elsewhere RENAME TO hourly")
+    db.execute("ALTER TABLE elsewhere RENAME TO meta")
     books.journal.commit()
     books.call("a", Usage(input=1_000))
     assert verify(books.data).ok

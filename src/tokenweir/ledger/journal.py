@@ -23,7 +23,11 @@ from tokenweir.ledger.store import Batch, Store
 from tokenweir.ledger.terms import Change, Limit, record_of
 from tokenweir.ledger.under_way import Open
 
-_OVER = (*ENDS, Kind.REFUSED)
+# Members by names of their own: in Python 3.11 they are slow to look up.
+_OPENED, _REFUSED, _SETTLED, _ATTEMPT, _OUTCOME_REFUSED = (
+    Kind.OPENED, Kind.REFUSED, Kind.SETTLED, Kind.ATTEMPT, Outcome.REFUSED,
+)  # fmt: skip
+_OVER = (*ENDS, _REFUSED)
 #: How many calls that have ended are remembered: for so long no other call has to be looked for in the file.
 REMEMBERED_CALLS = 8_192
 #: Runs of which it is remembered how many of their calls were refused.
@@ -67,6 +71,11 @@ class Journal:
         """Take one operation into the batch. An OpenCall has a result; so has a change that is refused: why."""
         return self._applies[type(operation)](operation)
 
+    @property
+    def gathered(self) -> int:
+        """Entries that the batch has so far."""
+        return len(self._batch.entries)
+
     def commit(self) -> None:
         """Make the batch durable. Raises LedgerError; then its openings are undone and the rest is kept.
 
@@ -82,7 +91,7 @@ class Journal:
             raise
         seq = self.store.last_seq - len(self._batch.entries)
         for number, entry in enumerate(self._batch.entries, 1):
-            if entry.kind is Kind.OPENED:
+            if entry.kind is _OPENED:
                 self._opened_seq[entry.call] = seq + number
         for call in self._ended_now:
             self._opened_seq.pop(call, None)
@@ -123,9 +132,9 @@ class Journal:
         currency, pico, also = _reserved(record) if op.bounds and record is not None else ("", None, "")
         self._batch.add(
             Entry(
-                kind=Kind.REFUSED if result.refused else Kind.OPENED, at_us=self.state.latest_us, call=op.call,
+                kind=_REFUSED if result.refused else _OPENED, at_us=self.state.latest_us, call=op.call,
                 account=op.account, key=op.key, run=op.run, model=op.model, dialect=op.dialect,
-                outcome=Outcome.REFUSED if result.refused else None, reason=_cut(op, result),
+                outcome=_OUTCOME_REFUSED if result.refused else None, reason=_cut(op, result),
                 bound_input=op.input_tokens, bound_output=result.output_tokens, currency=currency,
                 reserved_pico=pico, also_reserved=also,
                 covered_tokens=record.reserves["tokens"] if record is not None and record.by_allowance else 0,
@@ -160,15 +169,11 @@ class Journal:
         if record is None:
             self._close_afterwards(op)
             return
-        who = Entry(
-            kind=Kind.OPENED, at_us=record.opened_us, call=op.call, account=record.account, key=record.key,
-            run=record.run, model=record.model, dialect=record.dialect,
-        )  # fmt: skip
         if op.final:
-            self._note_step(op, who.run)
-            self._end(_closing(Kind.SETTLED, op, who))
+            self._note_step(op, record.run)
+            self._end(_closing(_SETTLED, op, record))
         else:
-            self._batch.add(self._spend(_closing(Kind.ATTEMPT, op, who)))
+            self._batch.add(self._spend(_closing(_ATTEMPT, op, record)))
 
     def _close_afterwards(self, op: CloseAttempt) -> None:
         """A worker reports a call that has been closed without it, or that this ledger never saw."""
@@ -250,7 +255,7 @@ class Journal:
         return bool(later & {record for record in map(record_of, op.changes) if record is not None})
 
     def _has_ended(self, call: bytes) -> bool:
-        if call > self._forgotten_upto and call not in self._ended and call not in self._batch.by_call:
+        if call > self._forgotten_upto and call not in self._ended and call not in self._ended_now:
             return False
         return self._last(call, *_OVER) is not None
 
@@ -304,7 +309,8 @@ class Journal:
         self._batch.add(msgspec.structs.replace(entry, covered_tokens=covered))
 
     def _count(self, call: bytes, rows: list[Counted]) -> None:
-        self._batch.counted += [(call, row) for row in rows]
+        for row in rows:
+            self._batch.counted.append((call, row))
 
     def _history(self, scope: str, limit: Limit, since_us: int) -> int:
         return self.store.history(self.state.terms.below, scope, limit, since_us)
@@ -339,7 +345,7 @@ def _cut(op: OpenCall, result: OpenResult) -> str:
     return f"output cut from {op.output_tokens} to {result.output_tokens} tokens"
 
 
-def _closing(kind: Kind, op: CloseAttempt, who: Entry) -> Entry:
+def _closing(kind: Kind, op: CloseAttempt, who: Entry | Open) -> Entry:
     """The entry for the end of an attempt; `who` says whose call it is."""
     return Entry(
         kind=kind, at_us=op.at_us, call=op.call, attempt=op.attempt, ordinal=0 if op.final else op.ordinal,

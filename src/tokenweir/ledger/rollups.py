@@ -1,5 +1,5 @@
-"""Sums over entries, kept so that a million calls are read in a moment. One definition, in SQL, for all who need it:
-the transaction that writes entries, the replay that verifies, and the migration that rebuilds.
+"""Sums over entries, kept so that a million calls are read in a moment. Their definition, in SQL, for all who sum entries
+that lie in the ledger: the replay that verifies, and the migration that rebuilds. `summing` sums those that are about to.
 
 Of an attempt counts the last entry that says what it used and cost: a correction (`late`, `repriced`, `repriced_attempt`)
 takes away what the entry in whose place it stands had added, from the very rows that it had been added to.
@@ -179,15 +179,15 @@ def _floor_div(value: str, by: int) -> str:
 def _sum_statement() -> str:
     """What entries add, in rows as fine as the finest."""
     sums = {name: whole_sum(f"sign * ({expression})") for name, expression in _EXPRESSIONS.items()}
-    for units, pico in _ADDED.money:
+    for units, pico in ADDED.money:
         sums[units] += f" + {_floor_div(sums[pico], PICO)}"
         sums[pico] = f"({sums[pico]} % {PICO} + {PICO}) % {PICO}"
-    names = [f"counted.{name}" for name in _ADDED.names]
+    names = [f"counted.{name}" for name in ADDED.names]
     return (
-        f"{_COUNTED} INSERT INTO {_ADDED.table} ({', '.join((*_ADDED.keys, *_ADDED.sums))})\n"
-        f"SELECT at_us / {_ADDED.period_us}, {', '.join(names)}, {', '.join(sums.values())}\n"
+        f"{_COUNTED} INSERT INTO {ADDED.table} ({', '.join((*ADDED.keys, *ADDED.sums))})\n"
+        f"SELECT at_us / {ADDED.period_us}, {', '.join(names)}, {', '.join(sums.values())}\n"
         "FROM counted LEFT JOIN prices AS priced ON priced.id = price LEFT JOIN prices AS charged ON charged.id = charge_price\n"
-        f"GROUP BY at_us / {_ADDED.period_us}, {', '.join(names)}"
+        f"GROUP BY at_us / {ADDED.period_us}, {', '.join(names)}"
     )
 
 
@@ -195,24 +195,32 @@ def _sum_statement() -> str:
 def _add_statement(rollup: Rollup, source: Rollup) -> str:
     """Rows of `source`, which is finer, added to a rollup."""
     sums = {name: whole_sum(name) for name in rollup.sums}
-    added = {name: f"{name} = {rollup.table}.{name} + excluded.{name}" for name in rollup.sums}
     for units, pico in rollup.money:  # they carry, so that neither leaves 64 bits
-        both = f"({rollup.table}.{pico} + excluded.{pico})"
         sums[units] += f" + {sums[pico]} / {PICO}"
         sums[pico] += f" % {PICO}"
+    period = f"hour / {rollup.period_us // source.period_us}"
+    return _added(
+        rollup,
+        f"SELECT {period}, {', '.join(rollup.names)}, {', '.join(sums.values())}\n"
+        f"FROM {source.table} WHERE true GROUP BY {period}, {', '.join(rollup.names)}",
+    )
+
+
+def _added(rollup: Rollup, rows: str) -> str:
+    """The statement that adds rows, as SQL of their period, names and sums, to those that are there."""
+    added = {name: f"{name} = {rollup.table}.{name} + excluded.{name}" for name in rollup.sums}
+    for units, pico in rollup.money:
+        both = f"({rollup.table}.{pico} + excluded.{pico})"
         added[units] += f" + {both} / {PICO}"
         added[pico] = f"{pico} = {both} % {PICO}"
-    period = f"hour / {rollup.period_us // source.period_us}"
     return (
-        f"INSERT INTO {rollup.table} ({', '.join((rollup.period, *rollup.names, *rollup.sums))})\n"
-        f"SELECT {period}, {', '.join(rollup.names)}, {', '.join(sums.values())}\n"
-        f"FROM {source.table} WHERE true GROUP BY {period}, {', '.join(rollup.names)}\n"
+        f"INSERT INTO {rollup.table} ({', '.join((rollup.period, *rollup.names, *rollup.sums))})\n{rows}\n"
         f"ON CONFLICT ({', '.join(rollup.keys)}) DO UPDATE SET {', '.join(added.values())}"
     )
 
 
 #: Entries are read and summed once, into a table of the connection's own; from there few rows go into each rollup.
-_ADDED = HOURLY._replace(table="added", sums=_FULL)
+ADDED = HOURLY._replace(table="added", sums=_FULL)
 _SUM = _sum_statement()
 Place = Callable[[Rollup], Rollup]
 
@@ -237,15 +245,21 @@ def make_own(db: Connection, rollup: Rollup) -> None:
 
 def prepare(db: Connection) -> None:
     """Make the connection's own table that `add_entries` sums in."""
-    make_own(db, _ADDED)
+    make_own(db, ADDED)
 
 
 def add_entries(db: Connection, after: int, upto: int, to: Sequence[Rollup] = ROLLUPS) -> None:
     """Add the entries numbered from after + 1 to upto to rollups; within the caller's transaction."""
     db.execute(_SUM, {"after": after, "upto": upto})
     for rollup in to:
-        db.execute(_add_statement(rollup, _ADDED))
-    db.execute(db.database.empty.format(_ADDED.table))
+        db.execute(_add_statement(rollup, ADDED))
+    db.execute(db.database.empty.format(ADDED.table))
+
+
+@cache
+def upsert(rollup: Rollup) -> str:
+    """The statement that adds one row to a rollup: its period, names and sums."""
+    return _added(rollup, f"VALUES ({', '.join('?' * (1 + len(rollup.names) + len(rollup.sums)))})")
 
 
 def coarsen(db: Connection, place: Place = lambda rollup: rollup) -> None:

@@ -1,6 +1,7 @@
 """The ledger's store: one connection that writes, and what has to be known at the start."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, starmap
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from tokenweir.ledger.entries import Entry, Kind
 from tokenweir.ledger.history import Below, read_history
 from tokenweir.ledger.laws import LedgerState
 from tokenweir.ledger.schema import ENTRY_COLUMNS, migrate, set_mark
+from tokenweir.ledger.summing import rows_of, summed
 from tokenweir.ledger.terms import Audited, Change, Limit, Terms
 from tokenweir.ledger.under_way import Open
 from tokenweir.protocol.steps import Step
@@ -33,6 +35,12 @@ _SPENT_NOW = f"""
 ) AS latest USING (scope, model, unit, "window", start_us)
 """
 _INSERT_ENTRY = f"INSERT INTO entries VALUES ({', '.join('?' * len(ENTRY_COLUMNS))})"
+_OPENED = Kind.OPENED  # in Python 3.11 a member is slow to look up
+#: What an opening says. It has no more than that, and what is not bound takes half as long to write.
+_OPENING_COLUMNS = (
+    "seq", "at_us", "call", "attempt", "account", "key", "run", "model", "dialect", "currency", "reason", "bound_input",
+    "bound_output", "reserved_pico", "covered_tokens", "also_reserved",
+)  # fmt: skip
 _UPSERT_SPENT = f"""
 INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (scope, model, unit, "window", start_us) DO UPDATE SET
@@ -88,6 +96,7 @@ class Store:
             rollups.prepare(self._db)
             self.last_seq, self.last_change, last_call = self._db.execute(_LAST).fetchone()
             self.last_call = last_call or b""
+            self._saves: dict[str, int] = dict(self._db.execute("SELECT id, cache_saves_pico FROM prices"))
         except (*FAULTS, OSError) as error:
             raise LedgerError(f"the ledger in {data_dir} cannot be opened: {error}") from error
 
@@ -105,34 +114,41 @@ class Store:
         `open_since_seq`: every call opened before this entry has ended; the next start looks no further back.
         """
         db, seq = self._db, self.last_seq
-        rows = list(map(_row, range(seq + 1, seq + 1 + len(batch.entries)), batch.entries))
         try:
             db.execute(self._database.begin)
             if batch.prices or batch.changes:
                 self._write_terms(batch)
-            db.executemany(_INSERT_ENTRY, rows)
-            if rows:
-                rollups.add_entries(db, seq, seq + len(rows))
+            for (statement, row_of), numbered in groupby(enumerate(batch.entries, seq + 1), _insertion):
+                db.executemany(statement, starmap(row_of, numbered))
+            if batch.entries:
+                self._add_to_rollups(batch, seq, seq + len(batch.entries))
             db.executemany(_UPSERT_SPENT, _spent_rows(batch.counted))
             if batch.steps:
                 steps = [(call, run, msgspec.json.encode(step).decode()) for call, run, step in batch.steps]
                 db.executemany("INSERT INTO steps VALUES (?, ?, ?) ON CONFLICT (call) DO NOTHING", steps)
-            if rows:
+            if batch.entries:
                 set_mark(db, "open_since_seq", open_since_seq)
             db.execute("COMMIT")
         except FAULTS as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise LedgerError(f"the ledger cannot be written: {error}") from error
-        self.last_seq = seq + len(rows)
+        self.last_seq = seq + len(batch.entries)
         self.last_change += len(batch.changes)
+
+    def _add_to_rollups(self, batch: Batch, after: int, upto: int) -> None:
+        found = summed(batch.entries, self._saves)
+        if found is None:
+            rollups.add_entries(self._db, after, upto)
+            return
+        for rollup in rollups.ROLLUPS if found else ():
+            self._db.executemany(rollups.upsert(rollup), rows_of(rollup, found))
 
     def _write_terms(self, batch: Batch) -> None:
         """Prices and changes, which are few."""
-        self._db.executemany(
-            "INSERT INTO prices VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
-            [(id, applied.decode(), cache_saves(read_applied(applied))) for id, applied in batch.prices],
-        )
+        prices = [(id, applied.decode(), cache_saves(read_applied(applied))) for id, applied in batch.prices]
+        self._db.executemany("INSERT INTO prices VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING", prices)
+        self._saves |= {id: saves for id, _, saves in prices}
         rows = [
             (self.last_change + number, at_us, actor, self.last_seq, msgspec.json.encode(change).decode())
             for number, (at_us, actor, change) in enumerate(batch.changes, 1)
@@ -264,6 +280,34 @@ def _row(seq: int, e: Entry) -> tuple[object, ...]:
         e.reserved_pico, e.charge_price, e.charge_pico, e.charge_currency, e.covered_tokens, e.also_reserved,
         e.tool_calls,
     )  # fmt: skip
+
+
+def _opening(seq: int, e: Entry) -> tuple[object, ...]:
+    """The values of _OPENING_COLUMNS."""
+    return (
+        seq, e.at_us, e.call, e.attempt, e.account, e.key, e.run, e.model, e.dialect, e.currency, e.reason, e.bound_input,
+        e.bound_output, e.reserved_pico, e.covered_tokens, e.also_reserved,
+    )  # fmt: skip
+
+
+def _insert_opening() -> str:
+    bare = dict(zip(ENTRY_COLUMNS, _row(0, Entry(kind=_OPENED, at_us=0, call=b"")), strict=True))
+    same = {name: _literal(value) for name, value in bare.items() if name not in _OPENING_COLUMNS}
+    values = ", ".join((*"?" * len(_OPENING_COLUMNS), *same.values()))
+    return f"INSERT INTO entries ({', '.join((*_OPENING_COLUMNS, *same))}) VALUES ({values})"
+
+
+def _literal(value: object) -> str:
+    return "NULL" if value is None else f"'{value}'" if isinstance(value, str) else f"{value}"
+
+
+_OF_ENTRY = _INSERT_ENTRY, _row
+_OF_OPENING = _insert_opening(), _opening
+
+
+def _insertion(numbered: tuple[int, Entry]) -> tuple[str, Callable[[int, Entry], tuple[object, ...]]]:
+    """How an entry is written: the statement, and what it binds."""
+    return _OF_OPENING if numbered[1].kind is _OPENED else _OF_ENTRY
 
 
 def read_entry(row: Iterable[object]) -> Entry:
