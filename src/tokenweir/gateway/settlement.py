@@ -35,15 +35,15 @@ def close_of(
     call: "Call", attempt: Attempt | None, usage: Usage, outcome: Outcome, reason: str, *, final: bool
 ) -> CloseAttempt:
     """The end of an attempt, or of a call that had none."""
-    seq, now_us = call.worker.link.next_seq(), call.clock.now_us()
+    link, now_us = call.worker.link, call.clock.now_us()
     duration_us = max(0, now_us - call.arrived_us)
     if attempt is None:
         return CloseAttempt(
-            seq, call.id, b"", 0, final, now_us, "", "", "", usage, "", None, "", None, duration_us, 0, outcome, reason
+            link.next_seq(), call.id, b"", 0, final, now_us, "", "", "", usage, "", None, "", None, duration_us, 0, outcome, reason
         )  # fmt: skip
     deployment, paid = attempt.deployment, priced(call, attempt, usage, now_us)
-    return CloseAttempt(
-        seq, call.id, attempt.id, attempt.ordinal, final, now_us, deployment.upstream, deployment.name,
+    return CloseAttempt(  # numbered last: a price that is defined for it goes before it
+        link.next_seq(), call.id, attempt.id, attempt.ordinal, final, now_us, deployment.upstream, deployment.name,
         attempt.served_model, usage, paid.price, paid.cost_pico, paid.currency, attempt.ttft_us, duration_us,
         attempt.status, outcome, reason, paid.charge,
     )  # fmt: skip
