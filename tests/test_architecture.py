@@ -77,7 +77,18 @@ PURE_FILES = {
 }
 PURE_FILES |= {
     PACKAGE / "agents" / f"{name}.py"
-    for name in ("adapter", "comparison", "confinement", "costs", "intervals", "stopping", "trees", "verdict")
+    for name in (
+        "adapter",
+        "comparison",
+        "confinement",
+        "costs",
+        "export_atif",
+        "export_otel",
+        "intervals",
+        "stopping",
+        "trees",
+        "verdict",
+    )
 }
 IMPURE_MODULES = {"asyncio", "socket", "sqlite3", "time", "random", "os", "threading"}
 

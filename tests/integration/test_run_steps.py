@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from clients.scripted_model import COMMANDS, ScriptedModel
+from clients.scripted_model import COMMANDS, LAST_WORDS, ScriptedModel
 from run_desk import CHECK, Desk
 
 from tokenweir.ledger.database import DATABASE_NAME
@@ -133,6 +133,28 @@ def test_text_is_kept_only_where_it_is_asked_for_and_forgotten_when_told(desk: D
     assert "3 texts" in desk.home.good("runs", "forget", run["id"])
     assert not (desk.data / "texts" / run["id"]).exists()
     assert json.loads(desk.home.good("runs", "show", run["id"], "--json"))["verdict"] == "done"
+
+
+def test_a_run_is_written_down_for_other_tools(desk: Desk, tmp_path) -> None:
+    run = desk.run("messages", "--keep-text", "1h")
+    lines = [json.loads(line) for line in desk.home.good("runs", "export", run["id"]).splitlines()]
+    assert [line["tools"][0]["name"] if line["tools"] else "" for line in lines] == ["bash", "bash", ""]
+    told = json.loads(desk.home.good("runs", "export", run["id"], "--format", "otel"))
+    spans = told["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert [span["name"].split(" ")[0] for span in spans] == ["invoke_agent"] + [
+        "chat",
+        "execute_tool",
+    ] * 2 + ["chat"]
+    file = tmp_path / "trajectory.json"
+    assert desk.home.good("runs", "export", run["id"], "--format", "atif", "--out", str(file)) == ""
+    steps = json.loads(file.read_text())["steps"]
+    assert steps[0]["message"] == "mend it" and steps[1]["tool_calls"][0]["arguments"] == {
+        "command": COMMANDS[0]
+    }
+    assert "OK" in steps[2]["observation"]["results"][0]["content"] and steps[3]["message"] == LAST_WORDS
+    done = desk.home.run("runs", "export", run["id"], "--format", "xml")
+    assert done.returncode == 2 and "otel, atif, jsonl" in done.stderr
+    assert "cannot be written" in desk.home.run("runs", "export", run["id"], "--out", "/nowhere/x").stderr
 
 
 def test_an_entry_counts_what_its_step_tells_and_verify_sees_where_it_does_not(desk: Desk, tmp_path) -> None:

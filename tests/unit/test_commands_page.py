@@ -8,7 +8,7 @@ from tokenweir.cli.exits import EXIT_CODES
 PROMISED = """up keys/create keys/list keys/revoke models usage calls ledger/verify ledger/export prices/show
 chat doctor accounts/create accounts/set accounts/close accounts/list accounts/show keys/set keys/rotate limits/set limits/remove
 limits/list credit/add credit/end credit/list credit/show plans/set plans/remove plans/list charges/set charges/remove
-charges/list rates/set rates/import rates/list standing/set standing/list audit run runs/list runs/show runs/diff runs/apply runs/text runs/forget agents"""
+charges/list rates/set rates/import rates/list standing/set standing/list audit run runs/list runs/show runs/diff runs/apply runs/text runs/forget runs/export agents"""
 
 
 def test_the_page_of_commands_is_the_one_in_the_docs() -> None:

@@ -196,3 +196,23 @@ def runs_forget(run: Run, data: Data = None) -> None:
     from tokenweir.cli import run_texts_command
 
     run_texts_command.forget(directory(data), run)
+
+
+@runs_app.command("export")
+def runs_export(
+    run: Run = "last",
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format", help="otel (OTLP as JSON), atif (a trajectory) or jsonl (a line for each step)."
+        ),
+    ] = "jsonl",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Without it, standard output.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Write a run down for other tools: as OpenTelemetry's GenAI spans, as an ATIF trajectory, or as lines of JSON."""
+    from tokenweir.cli import run_export_command
+
+    checked(lambda: run_export_command.export(directory(data), run, format, out))

@@ -50,6 +50,8 @@ Fields are only added, never renamed or removed. Money is exact decimal strings 
 `"made": […]`, its calls as in `weir calls --json`, `"steps": [{"number", "call", "purpose", "why", "parent", "parent_tool", "tools": [{"name", \
 "digest", "files", "commands", "result_bytes", "failed", "took_ms", …}], …}]`, and `"cost_differences"` where the agent says a cost of its own |
 | `weir runs text` | one object a step: `{"step", "call", "at", "dialect", "request", "answer", "cut"}` |
+| `weir runs export` | one object a step: `{"run", "agent", "number", "purpose", "why", "parent", "parent_tool", "call": {…}, "tools": […], …}`, \
+`call` as in `weir calls --json`; `--format otel` and `atif`: as their specifications have it |
 | `weir agents --json` | `{"agents": [{"name", "title", "dialect", "program", "version", "tested", "install"}]}` |
 | `weir ledger verify --json` | `{"ok": true, "entries": …}` |
 | `weir reconcile --json` | `{"upstream", "format", "confirmed", "tolerance", "agrees", "sections": [{"section", "grain", "zone", \
