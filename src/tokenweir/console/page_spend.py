@@ -49,7 +49,7 @@ def show(visit: Visit) -> Outcome:
         tables=(
             accounts_table(visit, asked, accounts),
             limits,
-            unpriced_table(visit, asked, accounts),
+            unpriced_table(visit, asked, accounts, now),
             invoices_table(visit),
         ),
         charts=tuple(
@@ -196,9 +196,11 @@ def _will(visit: Visit, now: LimitNow, told: Forecast) -> Badge:
     return Badge(visit.t("spend.reached_at", at=visit.format.when(told.reached_us)[:16]), "warn")
 
 
-def unpriced_table(visit: Visit, asked: Compared, accounts: set[str] | None) -> Table:
-    """Models with usage that no cost is known for, most tokens first."""
-    (found,) = figures_by_model(visit.db, [asked.span], accounts)
+def unpriced_table(visit: Visit, asked: Compared, accounts: set[str] | None, now: Figures) -> Table:
+    """Models with usage that no cost is known for, most tokens first; `now` has the sums of all."""
+    found: dict[str, Figures] = {}
+    if now.unpriced_tokens or now.unpriced_calls:
+        (found,) = figures_by_model(visit.db, [asked.span], accounts)
     apart = [(model, row) for model, row in found.items() if row.unpriced_tokens or row.unpriced_calls]
     apart.sort(key=lambda pair: (-pair[1].unpriced_tokens, pair[0]))
     rows = [

@@ -22,7 +22,7 @@ def read_counters(data_dir: Path) -> dict[str, float]:
         try:
             with socket_address(data_dir / SOCKET_NAME) as address:
                 sock.connect(address)
-            sock.sendall(frame(ReadCounters(1)))
+            sock.sendall(frame([ReadCounters(1)]))
             while data := sock.recv(65_536):
                 for body in frames.feed(data):
                     answer = decoder.decode(body)

@@ -1,6 +1,6 @@
 """What was used in a span of time, beside what was used before it: the figures that the console begins with."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -10,7 +10,7 @@ from tokenweir.ledger.terms import Terms
 from tokenweir.ledger.views.accounts import account_tree
 from tokenweir.ledger.views.figures import Figures, figures, whole
 from tokenweir.ledger.views.spans import Part, Span, series_of
-from tokenweir.ledger.views.usage import UsageRow, usage
+from tokenweir.ledger.views.usage import callers
 
 
 class Active(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,20 +80,15 @@ def active(
     connection: Connection, terms: Terms, span: Span, accounts: Collection[str] | None = None
 ) -> Active:
     """Keys and accounts with calls that ended in a span."""
-    rows = usage(connection, ("account", "key"), span.since_us, span.until_us)
-    seen = [row for row in rows if row.calls and (accounts is None or row.by["account"] in accounts)]
-    return active_of(terms, span, seen, accounts)
+    who = callers(connection, span.since_us, span.until_us)
+    return active_of(terms, span, {pair for pair in who if accounts is None or pair[0] in accounts}, accounts)
 
 
 def active_of(
-    terms: Terms, span: Span, rows: Iterable[UsageRow], accounts: Collection[str] | None = None
+    terms: Terms, span: Span, who: Collection[tuple[str, str]], accounts: Collection[str] | None = None
 ) -> Active:
-    """The same, of rows by account and key that have calls. Pure."""
-    used, keys = set(), set()
-    for row in rows:
-        used.add(row.by["account"])
-        if row.by["key"]:
-            keys.add(row.by["key"])
+    """The same, of accounts and keys that have calls. Pure."""
+    used, keys = {account for account, _ in who}, {key for _, key in who if key}
     tree = account_tree(terms, used)
     leaves = {branch.id for branch in tree if branch.below == (branch.id,)}
     people = {

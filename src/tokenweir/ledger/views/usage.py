@@ -104,6 +104,20 @@ def usage(
     return [rows[group] for group in sorted(shown, key=lambda g: tuple(map(str, g)))]
 
 
+def callers(
+    connection: Connection, since_us: int | None = None, until_us: int | None = None
+) -> set[tuple[str, str]]:
+    """Accounts and keys with calls that ended, in whole UTC hours."""
+    counts: dict[tuple[str, str], int] = {}
+    by = ("account", "key")
+    for rollup, first, end in _spans(by, *whole_hours(since_us, until_us)):
+        where, values = _bounds(rollup, first, end)
+        query = f"SELECT account, key, sum(calls) FROM {rollup.table} WHERE {where} GROUP BY account, key"
+        for account, key, ended in connection.execute(query, values):
+            counts[account, key] = counts.get((account, key), 0) + ended
+    return {who for who, ended in counts.items() if ended}
+
+
 def _expressions(rollup: Rollup) -> dict[str, str]:
     """The groups that a rollup knows, as expressions over its columns."""
     periods = {"day": "day"} if rollup.period == "day" else {"hour": "hour", "day": f"hour / {DAY_HOURS}"}
@@ -139,11 +153,16 @@ def _summed(
     expressions = _expressions(rollup)
     grouped = ", ".join([*(expressions[name] for name in by), "currency", "charge_currency"])
     sums = ", ".join(f"sum({name})" for name in SUM_ORDER)
+    where, values = _bounds(rollup, first, end)
+    query = f"SELECT {grouped}, {sums} FROM {rollup.table} WHERE {where} GROUP BY {grouped}"
+    return connection.execute(query, values)
+
+
+def _bounds(rollup: Rollup, first: int | None, end: int | None) -> tuple[str, list[int]]:
+    """A condition on a rollup's periods, and its parameters."""
     bounds = ((f"{rollup.period} >= ?", first), (f"{rollup.period} < ?", end))
     conditions = [(text, value) for text, value in bounds if value is not None]
-    where = " AND ".join(text for text, _ in conditions) or "1 = 1"
-    query = f"SELECT {grouped}, {sums} FROM {rollup.table} WHERE {where} GROUP BY {grouped}"
-    return connection.execute(query, [value for _, value in conditions])
+    return " AND ".join(text for text, _ in conditions) or "1 = 1", [value for _, value in conditions]
 
 
 def _named(by: Sequence[str], group: Sequence[object]) -> dict[str, str]:
