@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 def checkpoint_of(call: "Call", attempt: Attempt, ordinal: int, at_us: int) -> Checkpoint:
     """How far a stream has come."""
     link, usage = call.worker.link, attempt.usage_so_far()
-    paid = priced(call, attempt, usage, at_us)
-    return Checkpoint(
+    paid, still = priced(call, attempt, usage, at_us), still_reserved(call, attempt, usage)
+    return Checkpoint(  # numbered last, as a settlement is
         link.next_seq(), call.id, attempt.id, ordinal, at_us, attempt.deployment.upstream,
-        attempt.deployment.name, usage, paid.price, paid.cost_pico, paid.currency, paid.charge,
-        still_reserved(call, attempt, usage),
+        attempt.deployment.name, usage, paid.price, paid.cost_pico, paid.currency, paid.charge, still,
     )  # fmt: skip
 
 
