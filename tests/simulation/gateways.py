@@ -1,68 +1,29 @@
 """Workers with calls, the writer over SQLite, and all that befalls them, in one simulated machine."""
 
-import hashlib
 import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
+from callers import ACCOUNTS, APPLIED, CORRECTED, CREDIT, KEYS, LIMITS, MOVES, PRICE_IDS, ZONES, Worker
 from referee import Cap, Referee, WatchedJournal
 from world import US, Machine, Process, Side, join
 
-from tokenweir.catalog.price import AppliedPrice, Rates
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.ids import uuid7
-from tokenweir.core.usage import Usage
 from tokenweir.ledger import terms as t
-from tokenweir.ledger.entries import Outcome
-from tokenweir.ledger.link import RECONNECT_S, SocketLedgerLink
+from tokenweir.ledger.link import SocketLedgerLink
 from tokenweir.ledger.messages import (
     NO_CHARGE,
-    Charge,
-    Checkpoint,
     CloseAttempt,
-    CostBound,
+    DefinePrice,
     MakeChanges,
-    OpenCall,
-    OpenResult,
+    Reprice,
 )
 from tokenweir.ledger.service import Connection, Writer
 from tokenweir.ledger.store import Batch, Store
 from tokenweir.ledger.terms import Limit
 from tokenweir.ledger.verify import verify
-
-INPUT, OUTPUT = 4, 16  # pico a token
-CHARGED = (5, 20)  # of what some models are charged at
-KEYS = {"k1": "person", "k2": "team", "k3": "other", "k4": "paying", "k5": "free"}
-RUNS = {"k2": "r", "k3": "r"}
-_KEYS = tuple(KEYS)
-MODELS = ("small", "large", "charged")
-PARENTS = {"org": "", "team": "org", "person": "team", "other": "org", "paying": "", "free": ""}
-ZONES = {"org": "Asia/Shanghai", "other": "America/New_York"}
-CHAINS = {
-    name: tuple(a for a in (name, PARENTS[name], PARENTS.get(PARENTS[name], "")) if a) for name in PARENTS
-}
-APPLIED = {
-    name: msgspec.json.encode(AppliedPrice(name, "CNY", Rates(*rates)), order="deterministic")
-    for name, rates in (("cost", (INPUT, OUTPUT)), ("charge", CHARGED))
-}
-PRICE_IDS = {name: hashlib.blake2b(applied, digest_size=16).hexdigest() for name, applied in APPLIED.items()}
-#: scope, model, unit, window, mode, how much of it: a few to a few hundred calls.
-LIMITS = (
-    ("account/org", "", "CNY", "day", "hard", 8_000_000),
-    ("account/org", "l*", "tokens", "hour", "hard", 150_000),
-    ("account/team", "", "tokens", "month", "hard", 5_000_000),
-    ("account/team", "", "calls", "at once", "hard", 150),
-    ("account/person", "", "calls", "minute", "hard", 300),
-    ("account/other", "", "CNY", "day", "soft", 2_500_000),
-    ("key/k1", "", "CNY", "total", "hard", 5_000_000),
-    ("key/k3", "", "tokens", "minute", "hard", 60_000),
-    ("run/r", "", "CNY", "hour", "hard", 1_500_000),
-    ("account/paying", "small", "calls", "hour", "soft", 300),
-)
-CREDIT = 20_000_000
-
 
 #: What a commit takes, while operations gather.
 COMMIT_US = 10_000
@@ -80,149 +41,6 @@ class DiskStore(Store):
             raise LedgerError("the ledger cannot be written: database or disk is full")
         super().write(batch, open_since_seq)
         self.process.frozen_until_us = max(self.process.frozen_until_us, self.machine.now_us + COMMIT_US)
-
-
-@dataclass
-class Call:
-    """A call as its worker and its client know it."""
-
-    id: bytes
-    model: str
-    input_tokens: int
-    granted: int = 0
-    used: int = 0  # tokens of attempts before
-    attempts: int = 0
-    output: int = 0  # that the upstream will give in the end
-    checkpoints: int = 0
-
-
-class Worker:
-    """A worker's link, which is the real one, and calls as its gateway would make them."""
-
-    def __init__(self, gateways: "Gateways", name: str) -> None:
-        self.machine, self.gateways, self.name = gateways.machine, gateways, name
-        self.process = Process(self.machine, self._connect)
-        self.under_way: dict[bytes, Call] = {}
-        self.side: Side | None = None
-        self.link = SocketLedgerLink(
-            self.process, gateways.data, name, lambda: tuple(self.under_way), durability="os"
-        )
-        self.link.connect()
-
-    def _connect(self) -> None:
-        writer = self.gateways.writer
-        if writer is None:
-            self.process.call_later(RECONNECT_S, self._connect)
-        else:
-            self.side = writer.accept(self.process, self.link)
-
-    def die(self) -> None:
-        """kill -9: its file lies there, and nobody holds its lock."""
-        self.process.is_alive = False
-        if self.side is not None:
-            self.side.cut()
-        if self.link._spill._file >= 0:
-            os.close(self.link._spill._file)
-        self.gateways.seen["cut off by a worker's death"] += len(self.under_way)
-
-    # --- calls
-
-    def begin(self) -> None:
-        """A client asks."""
-        machine = self.machine
-        key = machine.pick(_KEYS)
-        call = Call(self.gateways.new_id(), machine.pick(MODELS), 20 + machine.upto(180))
-        self.gateways.seen["calls"] += 1
-        if not self.link.available:
-            self.gateways.seen["503"] += 1
-            return
-        self.under_way[call.id] = call
-        each_input, each_output = CHARGED if call.model == "charged" else (INPUT, OUTPUT)
-        bounds = (CostBound("CNY", call.input_tokens * each_input, each_output),)
-        op = OpenCall(
-            self.link.next_seq(), call.id, self.machine.clock.now_us(), key, KEYS[key], RUNS.get(key, ""), call.model,
-            "chat", bounds, False, call.input_tokens, 1 + machine.upto(160),
-        )  # fmt: skip
-        self.link.open(op, lambda result: self._opened(call, result))
-
-    def _opened(self, call: Call, result: OpenResult | None) -> None:
-        if result is None or result.refused:
-            self.gateways.seen["503" if result is None else "refused"] += 1
-            self.under_way.pop(call.id, None)
-            return
-        machine = self.machine
-        call.granted = result.output_tokens
-        call.output = machine.upto(call.granted)
-        takes_s = machine.pick((0.001, 0.02, 0.02, 0.2, 1.0, 8.0))
-        if takes_s >= 1 and machine.draw.random() < 0.5:
-            self.process.call_later(takes_s / 2, self._checkpoint, call)
-        elif machine.draw.random() < 0.03:
-            self.process.call_later(takes_s / 2, self._try_again, call)
-        self.process.call_later(takes_s, self._settle, call)
-
-    def _usage(self, call: Call, output: int) -> tuple[Usage, int, Charge]:
-        prompt = max(0, call.input_tokens - call.used)
-        usage = Usage(input=prompt, output=output)
-        charge = NO_CHARGE
-        if call.model == "charged":
-            charge = Charge(PRICE_IDS["charge"], prompt * CHARGED[0] + output * CHARGED[1], "CNY")
-        return usage, prompt * INPUT + output * OUTPUT, charge
-
-    def _prices(self) -> None:
-        for applied in APPLIED.values():
-            self.link.define_price(applied)
-
-    def _checkpoint(self, call: Call) -> None:
-        call.checkpoints += 1
-        self._prices()
-        usage, pico, charge = self._usage(call, call.output // 2)
-        each_input, each_output = CHARGED if charge.price else (INPUT, OUTPUT)
-        still = {
-            "tokens": call.input_tokens + call.granted,
-            "CNY": call.input_tokens * each_input + call.granted * each_output,
-        }
-        if self.machine.draw.random() < 0.5:  # the upstream has said that the prompt is shorter
-            shorter = call.input_tokens // 2
-            call.input_tokens -= shorter
-            usage, pico, charge = self._usage(call, call.output // 2)
-            still = {"tokens": still["tokens"] - shorter, "CNY": still["CNY"] - shorter * each_input}
-        self.link.checkpoint(
-            Checkpoint(
-                self.link.next_seq(), call.id, b"1", call.checkpoints, self.machine.clock.now_us(), "u", "u/m", usage,
-                PRICE_IDS["cost"], pico, "CNY", charge, still,
-            )
-        )  # fmt: skip
-
-    def _try_again(self, call: Call) -> None:
-        """An upstream broke after it had read some of the prompt; the next attempt has what is left."""
-        call.attempts += 1
-        prompt = call.input_tokens // 4
-        usage = Usage(input=prompt)
-        charge = NO_CHARGE
-        if call.model == "charged":
-            charge = Charge(PRICE_IDS["charge"], prompt * CHARGED[0], "CNY")
-        self._prices()
-        self._close(call, usage, prompt * INPUT, charge, final=False)
-        call.used += prompt
-
-    def _settle(self, call: Call) -> None:
-        call.attempts += 1
-        self._prices()
-        self._close(call, *self._usage(call, call.output), final=True)
-
-    def _close(self, call: Call, usage: Usage, pico: int, charge: Charge, *, final: bool) -> None:
-        outcome = Outcome.OK if final else Outcome.UPSTREAM_BROKE
-        op = CloseAttempt(
-            self.link.next_seq(), call.id, b"%d" % call.attempts, call.attempts, final, self.machine.clock.now_us(), "u",
-            "u/m", "m", usage, PRICE_IDS["cost"], pico, "CNY", 5, 10, 200, outcome, "", charge,
-        )  # fmt: skip
-        told = usage.total
-        self.link.close_attempt(op, (lambda: self._finished(call, told)) if final else None)
-
-    def _finished(self, call: Call, tokens: int) -> None:
-        """The client has its last bytes."""
-        self.gateways.finished[call.id] = tokens
-        self.under_way.pop(call.id, None)
 
 
 class WriterProcess:
@@ -274,18 +92,19 @@ class Gateways:
         self.data = data
         self.seen: Counter[str] = Counter()
         self.finished: dict[bytes, int] = {}
+        self.closed: list[CloseAttempt] = []
         self._ids = 0
         caps = {
-            (scope, model, unit, window): Cap(
-                Limit(unit, self._sized(amount), window, mode, model), _zone(scope)
-            )
+            (scope, model, unit, window): Cap(Limit(unit, self._sized(amount), window, mode, model), "")
             for scope, model, unit, window, mode, amount in LIMITS
         }
-        self.referee = Referee(caps, "paying", CHAINS)
+        self.referee = Referee(caps, "paying", ACCOUNTS, KEYS)
+        for name, cap in caps.items():
+            cap.zone = self.referee.zone(name[0])
         self.writer: WriterProcess | None = None
         self._start_writer()
         self._change(
-            *(t.SetAccount(t.AccountRecord(name, parent, "", ZONES.get(name, ""))) for name, parent in PARENTS.items()),
+            *(t.SetAccount(t.AccountRecord(name, parent, "", zone)) for name, (parent, zone) in ACCOUNTS.items()),
             *(t.SetKey(t.KeyRecord(k, k, a, k.encode() * 16, k, 0)) for k, a in KEYS.items()),
             *(t.SetLimit(name[0], cap.limit) for name, cap in caps.items()),
             t.AddCredit(t.Credit("c0", "paying", "CNY", self._sized(CREDIT), 1)),
@@ -379,17 +198,52 @@ class Gateways:
     def _change_a_limit(self) -> None:
         scope, model, unit, window, mode, amount = self.machine.pick(LIMITS)
         cap = self.referee.caps[scope, model, unit, window]
-        if window == "total" and cap.in_force and self.machine.draw.random() < 0.5:
+        if cap.in_force and self.machine.draw.random() < (0.5 if window == "total" else 0.25):
             self._change(t.RemoveLimit(scope, model, unit, window))
         else:
             size = self._sized(amount * self.machine.pick((0, 0.3, 1, 1, 2, 3)))
             self._change(t.SetLimit(scope, Limit(unit, size, window, mode, model)))
 
     def _top_up(self) -> None:
-        credit = t.Credit(
-            f"c{self.machine.draw.getrandbits(60)}", "paying", "CNY", self._sized(CREDIT // 10), 1
+        machine = self.machine
+        good_for_s = machine.pick((None, 0.5, 3, 10, 60, 3_600))
+        expires_us = None if good_for_s is None else machine.clock.now_us() + int(good_for_s * US)
+        id = f"c{machine.draw.getrandbits(60)}"
+        self._change(t.AddCredit(t.Credit(id, "paying", "CNY", self._sized(CREDIT // 10), 1, expires_us)))
+
+    def _end_a_credit(self) -> None:
+        now_us = self.machine.clock.now_us()
+        good = [lot.id for lot in self.referee.lots[1:] if lot.expires_us > now_us]
+        if good:
+            self._change(t.EndCredit("paying", self.machine.pick(good), now_us))
+
+    def _move_an_account(self) -> None:
+        name, parents = self.machine.pick(MOVES)
+        parent = self.machine.pick(parents)
+        self._change(t.SetAccount(t.AccountRecord(name, parent, "", self.referee.accounts[name][1])))
+
+    def _change_a_zone(self) -> None:
+        name, zones = self.machine.pick(ZONES)
+        zone = self.machine.pick(zones)
+        self._change(t.SetAccount(t.AccountRecord(name, self.referee.accounts[name][0], "", zone)))
+
+    def _correct_prices(self) -> None:
+        """What some of the latest calls cost turns out to be something else; now and then it is said twice."""
+        writer, machine = self.writer, self.machine
+        if writer is None:
+            return
+        connection = Connection(writer.writer)
+        take = writer.writer.take
+        writer.process.call_soon(
+            take, connection, DefinePrice(1, PRICE_IDS["corrected"], APPLIED["corrected"])
         )
-        self._change(t.AddCredit(credit))
+        id = f"correction-{machine.draw.getrandbits(60)}"
+        for op in self.closed[-200 :: 1 + machine.upto(40)]:
+            pico = op.usage.input * CORRECTED[0] + op.usage.output * CORRECTED[1]
+            charge = op.charge if machine.draw.random() < 0.5 else NO_CHARGE
+            told = Reprice(1, op.call, op.attempt, id, PRICE_IDS["corrected"], pico, "CNY", charge)
+            for _ in range(1 + (machine.draw.random() < 0.1)):
+                writer.process.call_soon(take, connection, told)
 
     def _step_the_clock(self) -> None:
         """Windows turn in the middle of calls; now and then clocks step back."""
@@ -430,9 +284,10 @@ class Gateways:
             if cap.in_force:
                 now_us = max(live.latest_us, loaded.latest_us)
                 expected = cap.spent[cap.window(now_us)], 0
-                assert live.reserved(name[0], cap.limit, now_us) == expected, name
-                assert loaded.reserved(name[0], cap.limit, now_us) == expected, name
-        left = self.referee.credit - self.referee.paid
+                for state in (live, loaded):
+                    found = state.reserved(name[0], cap.limit, now_us)
+                    assert found == expected, f"{name}: {found}, and not {expected}"
+        left = self.referee.left()
         assert live._purses["paying"].left("CNY", live.latest_us) == left
         assert loaded._purses["paying"].left("CNY", live.latest_us) == left
         report = verify(self.data)
@@ -458,11 +313,6 @@ class Gateways:
 
 _FATES = (
     *["kill a worker"] * 3, *["kill the writer"] * 3, "kill everything", *["cut a connection"] * 3, *["stop a worker"] * 3, *["fill the disk"] * 2,
-    *["silence the writer"] * 2, *["change a limit"] * 6, *["top up"] * 2, *["step the clock"] * 8,
+    *["silence the writer"] * 2, *["change a limit"] * 6, *["top up"] * 3, "end a credit", *["move an account"] * 2, *["change a zone"] * 2, *["correct prices"] * 2,
+    *["step the clock"] * 8,
 )  # fmt: skip
-
-
-def _zone(scope: str) -> str:
-    kind, _, id = scope.partition("/")
-    account = {"account": id, "key": KEYS.get(id, "")}.get(kind, "")
-    return next((ZONES[a] for a in CHAINS.get(account, ()) if a in ZONES), "UTC")

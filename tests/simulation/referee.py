@@ -1,10 +1,12 @@
 """Watches every decision of a writer and asserts the laws, with sums of its own that cost little to keep.
 
-A limit is known here by what it ought to count: a plain number for each window, and one for what is set aside in it.
+A limit is known here by what it ought to count: a plain number for each window, and one for what is set aside in it. What each
+call has used is kept too, for limits that begin in the middle of their window.
 """
 
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -12,13 +14,14 @@ import msgspec
 
 from tokenweir.core.errors import LedgerError
 from tokenweir.ledger import terms as t
-from tokenweir.ledger.entries import Entry, Kind
+from tokenweir.ledger.entries import ENDS, Entry, Kind
 from tokenweir.ledger.journal import Durable, Journal
 from tokenweir.ledger.messages import MakeChanges, OpenCall, OpenResult
 from tokenweir.ledger.terms import Limit
-from tokenweir.ledger.windows import window_of
+from tokenweir.ledger.windows import NEVER_US, window_of
 
 LEAST = 16
+_END = b""  # of the parts of a call, its last attempt
 
 
 @dataclass
@@ -39,35 +42,66 @@ class Cap:
             self.start_us, self.end_us = window_of(self.limit.window, self.zone, at_us)
         return self.start_us
 
-    def restorer(self) -> Callable[[], None]:
-        limit, in_force, spent, worst = self.limit, self.in_force, self.spent, self.worst
 
-        def restore() -> None:
-            self.limit, self.in_force, self.spent, self.worst = limit, in_force, spent, worst
+@dataclass
+class Lot:
+    """A credit."""
 
-        return restore
+    id: str
+    amount: int
+    expires_us: int
+    spent: int = 0
+
+    @property
+    def room(self) -> int:
+        return max(0, self.amount - self.spent)
+
+
+@dataclass
+class Past:
+    """A call that was opened, and what it has used so far: tokens and pico of each attempt."""
+
+    key: str
+    account: str
+    run: str
+    model: str
+    opened_us: int
+    parts: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    ends: int = 0
+
+    @property
+    def who(self) -> tuple[str, str, str, str]:
+        return self.key, self.account, self.run, self.model
 
 
 @dataclass
 class Under:
     """A call under way: the caps it counts in, with the window it was opened in and what is set aside there."""
 
+    past: Past
     caps: list[tuple[Cap, int]]
     reserves: dict[str, int]
     prepaid: bool
+    disturbed: bool = False  # credit was taken away, accounts moved, or an entry was corrected, since its money was set aside
 
 
 class Referee:
-    """Caps are known by scope, model, unit and window, as the terms know limits; `prepaid`: the account with credit."""
+    """Caps are known by scope, model, unit and window, as the terms know limits; `prepaid`: the account with credit, in UTC."""
 
     def __init__(
-        self, caps: dict[tuple[str, str, str, str], Cap], prepaid: str, chains: dict[str, tuple[str, ...]]
+        self,
+        caps: dict[tuple[str, str, str, str], Cap],
+        prepaid: str,
+        accounts: dict[str, tuple[str, str]],
+        keys: dict[str, str],
     ) -> None:
-        self.caps, self._prepaid, self._chains = caps, prepaid, chains
-        self.credit = self.paid = self.held = 0
+        self.caps, self._prepaid, self._keys = caps, prepaid, keys
+        self.accounts = dict(accounts)  # the account above, and the time zone
+        self.lots: list[Lot] = []
+        self.owed: Counter[int] = Counter()  # by month
         self.now_us = 0
         self.under: dict[bytes, Under] = {}
-        self.ended: dict[bytes, tuple[Under, int, int]] = {}  # interrupted calls: their caps, tokens and pico
+        self.past: dict[bytes, Past] = {}  # in the order in which they were opened
         self._above: dict[tuple[str, str, str, str], list[Cap]] = {}
         self.seen: Counter[str] = Counter()
         self._durable_us = 0
@@ -92,40 +126,106 @@ class Referee:
 
     def entry(self, entry: Entry) -> None:
         """A line is about to be written."""
-        if entry.kind is Kind.ATTEMPT and entry.call in self.ended:
-            self._correct(entry, self.ended[entry.call][0], 0, 0)
-        elif entry.kind is Kind.ATTEMPT or entry.kind is Kind.SETTLED:
-            under = self.under.get(entry.call)
-            assert under is not None, f"{entry.kind} of a call that is not open"
-            pico = entry.pays[0]
-            self._spend(entry.call, under, entry.usage.total, pico)
-            if entry.kind is Kind.SETTLED:
-                self._end(entry, under, pico)
-        elif entry.kind is Kind.LATE:
-            self.seen["late"] += 1
-            self._correct(entry, *self.ended[entry.call])
-        elif entry.kind is Kind.CHECKPOINT and entry.also_reserved:
-            under = self.under[entry.call]
+        call, under = entry.call, self.under.get(entry.call)
+        if entry.kind is Kind.CHECKPOINT and entry.also_reserved:
+            assert under is not None
             less = msgspec.json.decode(entry.also_reserved, type=dict[str, int])
-            self._reserve_only(
-                entry.call, under, {u: min(v, less.get(u, v)) for u, v in under.reserves.items()}
-            )
+            self._reserve_only(call, under, {u: min(v, less.get(u, v)) for u, v in under.reserves.items()})
+        elif entry.kind is Kind.SETTLED or (entry.kind is Kind.ATTEMPT and under is not None):
+            assert under is not None, f"{entry.kind} of a call that is not open"
+            self._spend(entry, under)
+        elif entry.kind in (Kind.ATTEMPT, Kind.LATE, Kind.REPRICED, Kind.REPRICED_ATTEMPT):
+            self.seen[entry.kind.value] += 1
+            self._correct(entry)
 
     def changed(self, changes: tuple[t.Change, ...], now_us: int) -> None:
+        self._keep(b"", self._restorer())
         self.now_us = max(self.now_us, now_us)
         for change in changes:
-            if isinstance(change, t.SetLimit):
-                cap = self.caps[change.scope, *change.limit.name]
-                self._keep(b"", cap.restorer())
-                if not cap.in_force and cap.limit.window == "total":
-                    cap.spent = Counter()  # counts from now on
-                cap.limit, cap.in_force, cap.worst = change.limit, True, Counter()
-            elif isinstance(change, t.RemoveLimit):
-                cap = self.caps[change.scope, change.model, change.unit, change.window]
-                self._keep(b"", cap.restorer())
-                cap.in_force = False
-            elif isinstance(change, t.AddCredit):
-                self._pay(b"", "credit", change.credit.pico)
+            self._change(change)
+            self._share_anew(disturbs=isinstance(change, t.SetAccount | t.EndCredit))
+
+    def _change(self, change: t.Change) -> None:
+        match change:
+            case t.SetLimit(scope=scope, limit=limit):
+                cap = self.caps[scope, *limit.name]
+                cap.limit = limit
+                if not cap.in_force:
+                    cap.in_force = True
+                    self._begin_window(cap)
+            case t.RemoveLimit(scope=scope, model=model, unit=unit, window=window):
+                self.caps[scope, model, unit, window].in_force = False
+            case t.AddCredit(credit=credit):
+                expires_us = NEVER_US if credit.expires_us is None else credit.expires_us
+                self.lots.append(Lot(credit.id, credit.pico, expires_us))
+            case t.EndCredit(id=id, at_us=at_us):
+                next(lot for lot in self.lots if lot.id == id).expires_us = at_us
+            case t.SetAccount(account=record):
+                self.accounts[record.id] = record.parent, record.time_zone
+                self._move_zones()
+            case _:
+                pass
+        self.seen[type(change).__name__] += 1
+
+    def _move_zones(self) -> None:
+        self._above.clear()
+        for (scope, *_), cap in self.caps.items():
+            zone = self.zone(scope)
+            if zone != cap.zone:
+                cap.zone, cap.end_us = zone, -1
+                if cap.limit.window in ("day", "month") and cap.in_force:
+                    self._begin_window(cap)
+
+    def _begin_window(self, cap: Cap) -> None:
+        """A limit that is new counts what its window has seen: of calls that are now under it."""
+        start_us = cap.window(self.now_us)
+        cap.spent[start_us] = 0
+        if cap.limit.window not in ("total", "at once"):
+            for past in reversed(self.past.values()):
+                if past.opened_us < start_us:
+                    break
+                if cap in self.above(*past.who):
+                    cap.spent[start_us] += sum(_amount(cap, *part) for part in past.parts.values())
+                    cap.spent[start_us] += past.ends if cap.limit.unit == "calls" else 0
+
+    def _share_anew(self, *, disturbs: bool) -> None:
+        """Calls under way count under the limits that they are under now, in the windows that they were opened in."""
+        for cap in self.caps.values():
+            cap.reserved.clear()
+            cap.worst.clear()
+        for under in self.under.values():
+            under.caps = self._caps_of(under.past)
+            under.prepaid = self._prepaid in self.chain(under.past.account)
+            under.disturbed |= disturbs
+            for cap, window in under.caps:
+                cap.reserved[window] += under.reserves.get(cap.limit.unit, 0)
+
+    def _caps_of(self, past: Past) -> list[tuple[Cap, int]]:
+        return [
+            (cap, window_of(cap.limit.window, cap.zone, past.opened_us)[0]) for cap in self.above(*past.who)
+        ]
+
+    def _restorer(self) -> Callable[[], None]:
+        """Everything that a change may change, as it is now."""
+        caps = [
+            (cap, copy(cap), Counter(cap.spent), Counter(cap.reserved), Counter(cap.worst))
+            for cap in self.caps.values()
+        ]
+        under = [(one, one.caps, one.prepaid, one.disturbed) for one in self.under.values()]
+        accounts, lots = dict(self.accounts), [copy(lot) for lot in self.lots]
+
+        def restore() -> None:
+            for cap, kept, spent, reserved, worst in caps:
+                cap.__dict__.update(kept.__dict__)
+                for counter, counted in ((cap.spent, spent), (cap.reserved, reserved), (cap.worst, worst)):
+                    counter.clear()
+                    counter.update(counted)
+            for one, its_caps, prepaid, disturbed in under:
+                one.caps, one.prepaid, one.disturbed = its_caps, prepaid, disturbed
+            self.accounts, self.lots = accounts, lots
+            self._above.clear()
+
+        return restore
 
     def durable(self) -> None:
         self._undo.clear()
@@ -168,22 +268,41 @@ class Referee:
                 return -1
             elif bound.output_pico:
                 granted = min(granted, (left - bound.input_pico) // bound.output_pico)
-        if self._prepaid in self._chains[op.account]:
-            left = self.credit - self.paid - self.held - bound.input_pico
+        if self._prepaid in self.chain(op.account):
+            left = self.left() - bound.input_pico
             granted = min(granted, left // bound.output_pico) if left >= 0 else -1
         return granted
+
+    def left(self) -> int:
+        """Of credit: what remains for a call of now once each call under way has all it may use, from what expires first."""
+        order = self._in_order(0)
+        room = {lot.id: lot.room for lot in order}
+        owed = sum(self.owed.values())
+        for under in self.under.values():  # in the order in which they were opened
+            amount = under.reserves["CNY"] if under.prepaid else 0
+            for lot in order:
+                if amount and under.past.opened_us < lot.expires_us:
+                    part = min(amount, room[lot.id])
+                    room[lot.id] -= part
+                    amount -= part
+            owed += amount
+        return sum(room[lot.id] for lot in order if self.now_us < lot.expires_us) - owed
+
+    def _in_order(self, opened_us: int) -> list[Lot]:
+        good = [lot for lot in self.lots if opened_us < lot.expires_us]
+        return sorted(good, key=lambda lot: (lot.expires_us, lot.id))
 
     def _begin(self, op: OpenCall, granted: int) -> None:
         bound = op.bounds[0]
         pico = bound.input_pico + bound.output_pico * granted
         reserves = {"tokens": op.input_tokens + granted, "calls": 1, bound.currency: pico}
-        caps = [(cap, cap.window(self.now_us)) for cap in self.above(op.key, op.account, op.run, op.model)]
+        past = self.past[op.call] = Past(op.key, op.account, op.run, op.model, self.now_us)
         under = self.under[op.call] = Under(
-            caps, dict.fromkeys(reserves, 0), self._prepaid in self._chains[op.account]
+            past, self._caps_of(past), dict.fromkeys(reserves, 0), self._prepaid in self.chain(op.account)
         )
-        self._keep(op.call, lambda: self.under.pop(op.call))
+        self._keep(op.call, lambda: (self.under.pop(op.call), self.past.pop(op.call)))
         self._reserve_only(op.call, under, reserves)
-        for cap, window in caps:
+        for cap, window in under.caps:
             if not cap.in_force:
                 continue
             held = cap.spent[window] + cap.reserved[window]
@@ -191,7 +310,7 @@ class Referee:
                 assert held <= cap.limit.amount, f"{cap.limit} is passed: {held}"
             else:
                 cap.worst[window] = held
-        assert not under.prepaid or self.paid + self.held <= self.credit, "credit is overdrawn"
+        assert not under.prepaid or self.left() >= 0, "credit is overdrawn"
 
     def _reserve_only(self, call: bytes, under: Under, reserves: dict[str, int]) -> None:
         before = under.reserves
@@ -200,58 +319,110 @@ class Referee:
             more = reserves.get(unit, 0) - before.get(unit, 0)
             if more:
                 self._add(call, cap.reserved, window, more)
-        if under.prepaid:
-            self._pay(call, "held", reserves["CNY"] - before["CNY"])
         under.reserves = reserves
         self._keep(call, lambda: setattr(under, "reserves", before))
 
-    def _spend(self, call: bytes, under: Under, tokens: int, pico: int) -> None:
+    def _spend(self, entry: Entry, under: Under) -> None:
+        call, past, tokens, pico = entry.call, under.past, entry.usage.total, entry.pays[0]
+        ends = entry.kind is Kind.SETTLED
+        self._note(entry, past)
         for cap, window in under.caps:
-            self._add(call, cap.spent, window, _amount(cap, tokens, pico))
+            one = ends and cap.limit.unit == "calls" and cap.limit.window != "at once"
+            self._add(call, cap.spent, window, _amount(cap, tokens, pico) + one)
         if under.prepaid:
-            self._pay(call, "paid", pico)
+            owed = self._draw(call, past.opened_us, pico)
+            assert not owed or under.disturbed, f"{owed} pico of credit are overdrawn"
         used = {"tokens": tokens, "CNY": pico}
-        self._reserve_only(
-            call, under, {u: max(0, most - used.get(u, 0)) for u, most in under.reserves.items()}
-        )
+        left = {u: 0 if ends else max(0, most - used.get(u, 0)) for u, most in under.reserves.items()}
+        self._reserve_only(call, under, left)
+        if ends:
+            self.seen["settled"] += 1
+            past.ends += 1
+            del self.under[call]
 
-    def _end(self, entry: Entry, under: Under, pico: int) -> None:
-        call = entry.call
-        for cap, window in under.caps:
-            if cap.limit.unit == "calls" and cap.limit.window != "at once":
-                self._add(call, cap.spent, window, 1)
-        self._reserve_only(call, under, dict.fromkeys(under.reserves, 0))
-        del self.under[call]
-        self._keep(call, lambda: self.under.setdefault(call, under))
-        self.seen["settled"] += 1
-        if entry.outcome == "interrupted":
-            self.ended[call] = under, entry.usage.total, pico
+            def undo() -> None:
+                past.ends -= 1
+                self.under[call] = under
+                self.under = dict(sorted(self.under.items(), key=lambda one: one[1].past.opened_us))
 
-    def _correct(self, entry: Entry, under: Under, tokens: int, pico: int) -> None:
-        for cap, window in under.caps:
-            self._add(
-                entry.call, cap.spent, window, _amount(cap, entry.usage.total - tokens, entry.pays[0] - pico)
-            )
+            self._keep(call, undo)
+
+    def _note(self, entry: Entry, past: Past) -> tuple[int, int]:
+        """Keep what an attempt has used; what it had been known to use."""
+        name = _END if entry.kind in ENDS else entry.attempt
+        before = past.parts.get(name, (0, 0))
+        past.parts[name] = entry.usage.total, entry.pays[0]
+        self._keep(entry.call, lambda: past.parts.update({name: before}))
+        return before
+
+    def _correct(self, entry: Entry) -> None:
+        past = self.past[entry.call]
+        had_tokens, had_pico = self._note(entry, past)
+        tokens, pico = entry.usage.total - had_tokens, entry.pays[0] - had_pico
+        for cap, window in self._caps_of(past):
+            self._add(entry.call, cap.spent, window, _amount(cap, tokens, pico))
             cap.worst.pop(window, None)
-        if under.prepaid:
-            self._pay(entry.call, "paid", entry.pays[0] - pico)
+        if self._prepaid in self.chain(past.account):
+            self._draw(entry.call, past.opened_us, pico)
+            for under in self.under.values():
+                under.disturbed = True
+
+    def _draw(self, call: bytes, opened_us: int, amount: int) -> int:
+        """Take from credit, first to expire first, or give back to it, last first; how much more is owed for it."""
+        month, order = window_of("month", "UTC", opened_us)[0], self._in_order(opened_us)
+        if amount >= 0:
+            for lot in order:
+                amount -= self._take(call, lot, min(amount, lot.room))
+        else:
+            paid = min(-amount, self.owed[month])
+            self._add(call, self.owed, month, -paid)
+            amount += paid
+            for lot in reversed(order):
+                amount -= self._take(call, lot, -min(-amount, lot.spent))
+        self._add(call, self.owed, month, amount)
+        return amount
+
+    def _take(self, call: bytes, lot: Lot, amount: int) -> int:
+        if amount:
+            lot.spent += amount
+            id = lot.id
+
+            def undo() -> None:  # a change that was lost has put others in their places
+                next(one for one in self.lots if one.id == id).spent -= amount
+
+            self._keep(call, undo)
+        return amount
 
     def _add(self, call: bytes, counter: Counter[int], window: int, amount: int) -> None:
-        counter[window] += amount
-        self._undo.append((call, lambda: counter.update({window: -amount})))
-
-    def _pay(self, call: bytes, what: str, amount: int) -> None:
-        setattr(self, what, getattr(self, what) + amount)
-        self._undo.append((call, lambda: setattr(self, what, getattr(self, what) - amount)))
+        if amount:
+            counter[window] += amount
+            self._undo.append((call, lambda: counter.update({window: -amount})))
 
     def _keep(self, call: bytes, undo: Callable[[], object]) -> None:
         self._undo.append((call, undo))
+
+    # --- who stands above whom
+
+    def chain(self, account: str) -> tuple[str, ...]:
+        above = [account]
+        while self.accounts[above[-1]][0]:
+            above.append(self.accounts[above[-1]][0])
+        return tuple(above)
+
+    def zone(self, scope: str) -> str:
+        kind, _, id = scope.partition("/")
+        account = {"account": id, "key": self._keys.get(id, "")}.get(kind, "")
+        return (
+            next((self.accounts[a][1] for a in self.chain(account) if self.accounts[a][1]), "UTC")
+            if account
+            else "UTC"
+        )
 
     def above(self, key: str, account: str, run: str, model: str) -> list[Cap]:
         who = (key, account, run, model)
         known = self._above.get(who)
         if known is None:
-            scopes = {f"key/{key}", f"run/{run}", *(f"account/{a}" for a in self._chains[account])}
+            scopes = {f"key/{key}", f"run/{run}", *(f"account/{a}" for a in self.chain(account))}
             known = self._above[who] = [
                 cap
                 for name, cap in self.caps.items()
@@ -261,7 +432,6 @@ class Referee:
 
     def nothing_is_left_open(self) -> None:
         assert not self.under
-        assert not self.held
         assert not any(any(cap.reserved.values()) for cap in self.caps.values())
 
 

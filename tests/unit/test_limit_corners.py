@@ -12,7 +12,15 @@ from tokenweir.core.usage import Usage
 from tokenweir.ledger import terms as t
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.journal import Journal
-from tokenweir.ledger.messages import Checkpoint, CloseAttempt, CostBound, MakeChanges, OpenCall, OpenResult
+from tokenweir.ledger.messages import (
+    Checkpoint,
+    CloseAttempt,
+    CostBound,
+    MakeChanges,
+    OpenCall,
+    OpenResult,
+    Reprice,
+)
 from tokenweir.ledger.store import Store
 from tokenweir.ledger.terms import Limit
 from tokenweir.ledger.verify import verify
@@ -103,6 +111,11 @@ class Ledger:
 
     def rows(self, query: str) -> list[tuple[bytes, int]]:
         return self._store._db.execute(query).fetchall()
+
+    def reprice(self, call: bytes) -> None:
+        """The entry of a call is corrected; that it ended stays as it was."""
+        self._journal.apply(Reprice(1, call, b"1", "correction", "", None, ""))
+        self._journal.commit()
 
     def lose(self) -> None:
         """Calls are closed without their worker."""
@@ -306,6 +319,22 @@ def test_a_soft_limit_is_passed_by_what_was_under_way_when_it_was_reached_and_no
     for call in calls[2:]:
         ledger.end(call, 90)
     assert ledger.stands("account/a", soft) == (spent + reserved, 0) == (599, 0)
+
+
+def test_a_limit_that_is_set_counts_calls_that_the_ledger_opened_in_its_window(tmp_path: Path) -> None:
+    """A clock that is behind makes ids of the day before; the ledger has opened the calls today all the same."""
+    ledger = Ledger(tmp_path, "2026-11-25T23:59:00+00:00")
+    ledger.end(ledger.open(20))
+    ledger.wait(120)
+    ledger.end(ledger.open(20))
+    ledger.wait(-90)
+    last = ledger.open(20)
+    ledger.end(last)
+    ledger.reprice(last)
+    ledger.change(t.SetLimit("key/k", A_DAY))
+    assert ledger.stands("key/k", A_DAY) == (60, 0)
+    ledger.change(t.SetLimit("key/k", Limit("calls", 9, "day")))
+    assert ledger.stands("key/k", Limit("calls", 9, "day")) == (2, 0)
 
 
 def test_credit_that_expires_under_a_call_still_pays_for_it(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
     # uvloop's transports have the methods of asyncio.Transport without deriving from it.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
-        self._writer.connections.add(self)
+        self._writer.connections[self] = None
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -129,7 +129,7 @@ class Writer:
         self.journal = journal
         self._data_dir = data_dir
         self._left: list[Left] = []  # files of dead workers whose operations are in the batch
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}  # in the order in which they came
         self.decoder: msgspec.msgpack.Decoder[list[Operation]] = msgspec.msgpack.Decoder(list[Operation])
         self._loop = loop
         self._scheduled = False
@@ -164,7 +164,7 @@ class Writer:
 
     def lost(self, connection: Connection) -> None:
         """A connection is gone. Its calls wait a little for their worker to come back."""
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         self._touched.pop(connection, None)
         self._heard(connection, self._told)
         if connection.is_worker:
