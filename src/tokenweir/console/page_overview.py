@@ -47,7 +47,7 @@ def show(visit: Visit) -> Outcome:
     rows = find_calls(visit.db, limit=RECENT, accounts=accounts)
     recent = table_of(visit, rows, "recent")
     if not rows:
-        return shown("first_call.html", tables=(recent,), example=example(visit))
+        return shown("first_call.html", example=example(visit))
     seen = overview(
         visit.db, visit.asked.terms, asked.span, visit.zone, accounts=accounts, compared=asked.compared
     )

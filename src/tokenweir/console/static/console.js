@@ -69,6 +69,7 @@ if (now && "EventSource" in window) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const region of regions) {
         const fresh = page.getElementById(region.id);
+        if (!fresh) return location.reload(); // it has become another page
         if (fresh && fresh.innerHTML !== region.innerHTML && !region.querySelector("details[open]")) {
           region.replaceChildren(...fresh.childNodes);
           region.dispatchEvent(new CustomEvent("weir:fresh", { bubbles: true }));

@@ -3,13 +3,15 @@
 from collections.abc import Collection
 
 from tokenweir.ledger.database import Connection
-from tokenweir.ledger.rollups import HOURLY
+from tokenweir.ledger.rollups import DAILY_RUNS, HOURLY
 from tokenweir.ledger.views.spans import HOUR_US, Span
-from tokenweir.ledger.views.usage import SUM_ORDER, UsageRow, add_sums
+from tokenweir.ledger.views.usage import DAY_HOURS, SUM_ORDER, UsageRow, add_sums
 
 #: A call lasts no longer; one that did is not found with its run.
 LONGEST_CALL_US = 24 * HOUR_US
 MOST_RUNS = 100
+#: Longer than any ledger.
+_ALWAYS = Span(0, 2**40)
 
 
 class RunSums(UsageRow, kw_only=True):
@@ -36,13 +38,10 @@ def runs(
         return []
     values = tuple(sorted(accounts or ()))
     of = f" AND account IN ({_marks(values)})" if values else ""
-    newest = (
-        f"SELECT run, max(hour) AS last_hour FROM {HOURLY.table} WHERE hour >= ? AND hour < ? AND run <> ''{of} "
-        "GROUP BY run HAVING sum(calls) + sum(attempts) + sum(refused) > 0 ORDER BY last_hour DESC, run LIMIT ? OFFSET ?"
-    )
-    chosen = connection.execute(newest, (span.first, span.end, *values, limit, skip)).fetchall()
+    chosen = _newest(connection, span, of, values, limit + skip)[skip:]
     found = {run: RunSums(by={}, run=run, first_hour=last, last_hour=last) for run, last in chosen}
-    if not found:
+    within = _hours(connection, span, found)
+    if within is None:
         return []
     names = ("run", "account", "key", "model", "currency", "charge_currency")
     query = (
@@ -50,7 +49,7 @@ def runs(
         f"WHERE hour >= ? AND hour < ? AND run IN ({_marks(found)}){of} GROUP BY {', '.join(names)}"
     )
     for run, account, key, model, cost_in, charge_in, first, *sums in connection.execute(
-        query, (span.first, span.end, *found, *values)
+        query, (within.first, within.end, *found, *values)
     ):
         row = found[run]
         row.accounts, row.keys, row.models = (
@@ -60,6 +59,36 @@ def runs(
         row.first_hour = min(row.first_hour, first)
         add_sums(row, (cost_in, charge_in), sums)
     return list(found.values())
+
+
+def _newest(
+    connection: Connection, span: Span, of: str, values: tuple[str, ...], count: int
+) -> list[tuple[str, int]]:
+    """The runs that ended last, with the hour that they did: of the span's last day, of its last two, four … until there are enough."""
+    query = (
+        f"SELECT run, max(hour) AS last_hour FROM {HOURLY.table} WHERE hour >= ? AND hour < ? AND run <> ''{of} "
+        "GROUP BY run HAVING sum(calls) + sum(attempts) + sum(refused) > 0 ORDER BY last_hour DESC, run LIMIT ?"
+    )
+    back = DAY_HOURS
+    while True:
+        first = max(span.first, span.end - back)
+        found = connection.execute(query, (first, span.end, *values, count)).fetchall()
+        if len(found) >= count or first == span.first:
+            return found
+        back *= 2
+
+
+def _hours(connection: Connection, span: Span, names: Collection[str]) -> Span | None:
+    """The hours of a span between which all is that these runs have; None: they have nothing in it. Read from the sums by day."""
+    if not names:
+        return None
+    query = f"SELECT min(day), max(day) FROM {DAILY_RUNS.table} WHERE day >= ? AND day <= ? AND run IN ({_marks(names)})"
+    first, last = connection.execute(
+        query, (span.first // DAY_HOURS, (span.end - 1) // DAY_HOURS, *names)
+    ).fetchone()
+    if first is None:
+        return None
+    return Span(max(span.first, first * DAY_HOURS), min(span.end, (last + 1) * DAY_HOURS))
 
 
 def _marks(values: Collection[str]) -> str:
@@ -76,8 +105,11 @@ def run_entries(connection: Connection, run: str) -> tuple[int, int] | None:
 
     Sums say in which hours they ended, so that a long ledger is not searched from its beginning to its end.
     """
-    query = f"SELECT min(hour), max(hour) FROM {HOURLY.table} WHERE run = ?"
-    first, last = connection.execute(query, (run,)).fetchone()
+    within = _hours(connection, _ALWAYS, (run,))
+    if within is None:
+        return None
+    query = f"SELECT min(hour), max(hour) FROM {HOURLY.table} WHERE hour >= ? AND hour < ? AND run = ?"
+    first, last = connection.execute(query, (within.first, within.end, run)).fetchone()
     if first is None:
         return None
     return entries_between(connection, first * HOUR_US - LONGEST_CALL_US, (last + 1) * HOUR_US)
