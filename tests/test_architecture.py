@@ -84,6 +84,8 @@ PURE_FILES |= {
         "costs",
         "export_atif",
         "export_otel",
+        "run_diff",
+        "said",
         "intervals",
         "stopping",
         "trees",

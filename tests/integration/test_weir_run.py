@@ -223,7 +223,11 @@ def test_several_runs_make_a_table(desk: Desk) -> None:
     assert row["cache_hit_rate"] == pytest.approx(6000 / 7200)
     assert len({run["key"] for run in runs}) == 2
     sides = desk.home.good("runs", "diff", runs[0]["id"], runs[1]["id"])
-    assert "2/2 = 100%" in sides
+    assert "the same 3 in both" in sides and "sums.py: both alike" in sides
+    told = json.loads(desk.home.good("runs", "diff", runs[0]["id"], runs[1]["id"], "--json"))
+    assert told["parts_at"] is None and told["one"]["tools"] == told["other"]["tools"] == {"bash": 2}
+    assert told["changes"] == [{"file": "sums.py", "how": "both alike"}]
+    assert desk.home.run("runs", "diff", runs[0]["id"], "--json").returncode == 2
 
 
 def test_in_place_works_in_the_users_own_tree(desk: Desk) -> None:

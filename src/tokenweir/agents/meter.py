@@ -11,13 +11,11 @@ from tokenweir.ledger.database import FAULTS
 from tokenweir.ledger.entries import ENDS, Entry, Kind, Outcome
 from tokenweir.ledger.views import CallRow, call_detail, last_seq, open_reader, read_entry
 from tokenweir.ledger.views.reader import COLUMNS
-from tokenweir.ledger.views.run_tree import RunTree, ToolNode, run_tree
-from tokenweir.protocol.steps import AskedTool, Step
+from tokenweir.ledger.views.run_tree import RunTree, run_tree
+from tokenweir.protocol.steps import Step, tool_words
 
 #: Entries that are looked at in one go.
 _AT_ONCE = 5_000
-#: Of the files or programs of a tool call, so many are shown.
-_NAMES_SHOWN = 3
 _STEP: msgspec.json.Decoder[Step] = msgspec.json.Decoder(Step)
 #: The word for requests that came after the run: its key had been revoked, or had expired.
 REVOKED = "key_revoked"
@@ -165,13 +163,6 @@ def summed(
         last_refused=last_refused,
         tool_calls=sum(row.tool_calls for row in rows),
     )
-
-
-def tool_words(tool: AskedTool | ToolNode) -> str:
-    """A tool call in short: its name, and the files or programs that its arguments name."""
-    names = tool.files or tool.commands
-    more = f" (+{len(names) - _NAMES_SHOWN})" if len(names) > _NAMES_SHOWN else ""
-    return f"{tool.name} {', '.join(names[:_NAMES_SHOWN])}{more}".rstrip()
 
 
 def tree_of(data_dir: Path, run: str, after_seq: int, upto_seq: int | None) -> RunTree:

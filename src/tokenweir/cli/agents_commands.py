@@ -163,11 +163,12 @@ def runs_diff(
         str, typer.Argument(metavar="OTHER", help="A second run: both side by side, in figures.")
     ] = "",
     data: Data = None,
+    as_json: Json = False,
 ) -> None:
-    """Print what a run changed, as a patch; or two runs side by side."""
+    """Print what a run changed, as a patch; or two runs side by side: verdicts, costs, tokens, tools, steps, changes."""
     from tokenweir.cli import runs_command
 
-    runs_command.diff(directory(data), run, other)
+    checked(lambda: runs_command.diff(directory(data), run, other, as_json))
 
 
 @runs_app.command("apply")

@@ -49,6 +49,8 @@ Fields are only added, never renamed or removed. Money is exact decimal strings 
 | `weir runs list --json`, `weir runs show --json` | `{"runs": […]}`, each such an object, null where it has not ended; such an object with \
 `"made": […]`, its calls as in `weir calls --json`, `"steps": [{"number", "call", "purpose", "why", "parent", "parent_tool", "tools": [{"name", \
 "digest", "files", "commands", "result_bytes", "failed", "took_ms", …}], …}]`, and `"cost_differences"` where the agent says a cost of its own |
+| `weir runs diff RUN OTHER --json` | `{"one": {"run", "verdict", "cost", "calls", "tokens", "duration_ms", "tools": {…}, "touched", "changed", …}, "other", \
+"parts_at": {"one", "other", "words"}, "steps": […], "changes": [{"file", "how"}]}`; numbers of steps are null where a run has none like it |
 | `weir runs text` | one object a step: `{"step", "call", "at", "dialect", "request", "answer", "cut"}` |
 | `weir runs export` | one object a step: `{"run", "agent", "number", "purpose", "why", "parent", "parent_tool", "call": {…}, "tools": […], …}`, \
 `call` as in `weir calls --json`; `--format otel` and `atif`: as their specifications have it |

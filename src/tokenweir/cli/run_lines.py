@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from tokenweir.agents.meter import Ended, Spent, tool_words
+from tokenweir.agents.meter import Ended, Spent
 from tokenweir.agents.records import Run, RunEnd, RunStart, Tokens
 from tokenweir.agents.verdict import Check
 from tokenweir.cli import show
@@ -15,6 +15,7 @@ from tokenweir.cli.durations import format_duration
 from tokenweir.core.money import format_pico
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.views import CallRow, iso_time
+from tokenweir.protocol.steps import tool_words
 
 
 class RunLine(msgspec.Struct, frozen=True, kw_only=True):

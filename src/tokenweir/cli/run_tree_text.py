@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tokenweir.agents.meter import tool_words
 from tokenweir.cli import show
 from tokenweir.cli.durations import format_duration
 from tokenweir.ledger.views.run_tree import RunTree, StepNode, ToolNode
+from tokenweir.protocol.steps import tool_words
 
 
 class ToolLine(msgspec.Struct, frozen=True, kw_only=True):

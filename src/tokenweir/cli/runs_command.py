@@ -8,15 +8,18 @@ import msgspec
 from tokenweir.agents.costs import CostDifference, cost_differences
 from tokenweir.agents.meter import tree_of
 from tokenweir.agents.records import Records, Run
+from tokenweir.agents.run_diff import diff_runs
 from tokenweir.agents.workspace import apply_patch
 from tokenweir.cli import show
 from tokenweir.cli.calls_command import CallLine, call_line
 from tokenweir.cli.chat_command import printable
 from tokenweir.cli.exits import FAILED, OK
+from tokenweir.cli.run_diff_text import print_diff
 from tokenweir.cli.run_lines import RunLine, run_line, summary
-from tokenweir.cli.run_table import print_comparison, print_runs
+from tokenweir.cli.run_table import print_runs
 from tokenweir.cli.run_tree_text import StepLine, print_tree, step_line
 from tokenweir.core.errors import AgentError
+from tokenweir.ledger.views.run_tree import RunTree
 
 
 class RunsAnswer(msgspec.Struct, frozen=True):
@@ -45,8 +48,7 @@ def list_all(directory: Path, as_json: bool) -> None:
 def show_one(directory: Path, word: str, as_json: bool) -> None:
     """Print one run and its calls, as the ledger has them. Raises AgentError, LedgerError."""
     run = Records(directory).find(word)
-    upto_seq = None if run.end is None else run.end.upto_seq
-    tree = tree_of(directory, run.start.id, run.start.after_seq, upto_seq)
+    tree = _tree(directory, run)
     if as_json:
         line = msgspec.structs.asdict(run_line(run))
         made = tuple(call_line(step.row) for step in tree.steps)
@@ -72,19 +74,31 @@ def _about(run: Run) -> list[str]:
     ]
 
 
-def diff(directory: Path, one: str, other: str) -> None:
-    """Print what an agent changed; or two runs side by side. Raises AgentError."""
+def diff(directory: Path, one: str, other: str, as_json: bool) -> None:
+    """Print what an agent changed; or two runs side by side. Raises AgentError, LedgerError, ValueError."""
     records = Records(directory)
     run = records.find(one)
     if other:
-        print_comparison([run, records.find(other)], as_json=False)
+        sides = [(side, _tree(directory, side), _patch(records, side)) for side in (run, records.find(other))]
+        print_diff(diff_runs(*sides), as_json=as_json)
         return
+    if as_json:
+        raise ValueError("--json is for two runs; the changes of one are a patch")
     patch = records.patch(run.start.id)
     if sys.stdout.isatty():  # what an agent wrote is not for a terminal to obey
         print(printable(patch.decode(errors="replace")), end="")
         return
     sys.stdout.buffer.write(patch)
     sys.stdout.buffer.flush()
+
+
+def _tree(directory: Path, run: Run) -> RunTree:
+    upto_seq = None if run.end is None else run.end.upto_seq
+    return tree_of(directory, run.start.id, run.start.after_seq, upto_seq)
+
+
+def _patch(records: Records, run: Run) -> bytes:
+    return b"" if run.end is None else records.patch(run.start.id)
 
 
 def apply(directory: Path, word: str) -> int:

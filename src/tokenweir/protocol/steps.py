@@ -5,6 +5,7 @@ Of arguments and results it holds digests, sizes and names, never their text.
 
 import hashlib
 import re
+from typing import Protocol
 
 import msgspec
 
@@ -20,6 +21,8 @@ _SECRET = re.compile(
     r"|eyJ[A-Za-z0-9_-]{8,}|(?=[A-Za-z0-9+_-]*[A-Za-z])(?=[A-Za-z0-9+_-]*[0-9])[A-Za-z0-9+_-]{32,}"
 )
 _HIDDEN = "…"
+#: Of the files or programs of a tool call, so many are told in short.
+_NAMES_TOLD = 3
 
 
 class AskedTool(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,3 +85,23 @@ def shown(text: str, most: int) -> str:
     plain = "".join(c for c in text[-8 * most - 512 :] if c.isprintable())
     plain = _SECRET.sub(_HIDDEN, plain)
     return plain if len(plain) <= most else _HIDDEN + plain[1 - most :]
+
+
+class NamedTool(Protocol):
+    """A tool call, as far as it is told in short."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def files(self) -> tuple[str, ...]: ...
+
+    @property
+    def commands(self) -> tuple[str, ...]: ...
+
+
+def tool_words(tool: NamedTool) -> str:
+    """A tool call in short: its name, and the files or programs that its arguments name."""
+    names = tool.files or tool.commands
+    more = f" (+{len(names) - _NAMES_TOLD})" if len(names) > _NAMES_TOLD else ""
+    return f"{tool.name} {', '.join(names[:_NAMES_TOLD])}{more}".rstrip()
