@@ -195,7 +195,9 @@ async def worker(calls: int, body_bytes: int, data: Path) -> float:
         upstream._pool.open += 1
         upstream.release(connection)
         upstreams.append(connection)
-    options = argparse.Namespace(model="bench", stream=False, body_bytes=body_bytes, port=80, key="bench")
+    options = argparse.Namespace(
+        model="bench", stream=False, body_bytes=body_bytes, port=80, key="bench", header=[]
+    )
     request = request_bytes(options)
     answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
     answer += ANSWER.encode()

@@ -42,38 +42,76 @@ CALLS_AT_ONCE = 500
 PRICE = AppliedPrice("bench", "CNY", Rates(4_000_000, 16_000_000, cache_read=1_000_000))
 
 
+class Filler:
+    """Writes calls into a ledger through its journal, a fixed number to a day, in the order of their time."""
+
+    def __init__(self, data: Path, calls_a_day: int, seed: int, durability: str = "os") -> None:
+        self._draw = random.Random(seed)
+        self._calls_a_day = calls_a_day
+        self._data, self._durability = data, durability
+        self.written = 0
+        self.open()
+        for number in range(KEYS):
+            name = f"key-{number:02d}"
+            record = KeyRecord(name, name, f"team-{number % 5}", f"{name:32}".encode(), name, START_US)
+            limit = SetLimit(f"key/{name}", Limit("CNY", 9 * 10**18, "month"))
+            refused = self._journal.apply(MakeChanges(0, "bench", (SetKey(record), limit)))
+            assert refused == "", refused
+        applied = msgspec.json.encode(PRICE, order="deterministic")
+        self._price = hashlib.blake2b(applied, digest_size=16).hexdigest()
+        self._journal.apply(DefinePrice(0, self._price, applied))
+        self._journal.commit()
+
+    def open(self) -> None:
+        """Take the ledger up, as a gateway that starts."""
+        self._store = Store(self._data, self._durability)
+        self._journal = Journal(self._store, FakeClock(START_US))
+
+    def close(self) -> None:
+        """Let go of the ledger, so that the file is whole by itself."""
+        self._store.close()
+
+    @property
+    def now_us(self) -> int:
+        """When the next call is opened."""
+        return START_US + self.written * 86_400_000_000 // self._calls_a_day
+
+    def write(self, calls: int) -> tuple[float, float]:
+        """Open so many calls in one commit and settle them in the next; seconds that each commit took."""
+        opened = []
+        for _ in range(calls):
+            call = _opened(self._draw, self.written, self.now_us)
+            opened.append(call)
+            self._journal.apply(call)
+            self.written += 1
+        open_s = self._commit_s()
+        for call in opened:
+            _close(self._journal, self._draw, call, self._price)
+        return open_s, self._commit_s()
+
+    def _commit_s(self) -> float:
+        started = time.perf_counter()
+        self._journal.commit()
+        return time.perf_counter() - started
+
+
 def build(data: Path, calls: int, seed: int) -> None:
-    """Write the ledger through its journal, some hundreds of calls a commit."""
-    draw = random.Random(seed)
-    store = Store(data, "os")
-    journal = Journal(store, FakeClock(START_US))
-    for number in range(KEYS):
-        name = f"key-{number:02d}"
-        record = KeyRecord(name, name, f"team-{number % 5}", f"{name:32}".encode(), name, START_US)
-        limit = SetLimit(f"key/{name}", Limit("CNY", 9 * 10**18, "month"))
-        refused = journal.apply(MakeChanges(0, "bench", (SetKey(record), limit)))
-        assert refused == "", refused
-    applied = msgspec.json.encode(PRICE, order="deterministic")
-    price = hashlib.blake2b(applied, digest_size=16).hexdigest()
-    journal.apply(DefinePrice(0, price, applied))
-    journal.commit()
-    for first in range(0, calls, CALLS_AT_ONCE):
-        numbers = range(first, min(first + CALLS_AT_ONCE, calls))
-        opened = [_opened(draw, number, calls) for number in numbers]
-        for call in opened:
-            journal.apply(call)
-        journal.commit()
-        for call in opened:
-            _close(journal, draw, call, price)
-        journal.commit()
-        _show(f"\r{numbers[-1] + 1:,} of {calls:,} calls written")
+    """A ledger of so many calls within `DAYS`, some hundreds of calls a commit."""
+    filler = Filler(data, max(1, calls // DAYS), seed)
+    while filler.written < calls:
+        filler.write(min(CALLS_AT_ONCE, calls - filler.written))
+        _show(f"\r{filler.written:,} of {calls:,} calls written")
     _show("\n")
-    store.close()
+    filler.close()
 
 
-def _opened(draw: random.Random, number: int, calls: int) -> OpenCall:
-    at_us = START_US + number * DAYS * 86_400_000_000 // calls
-    key, model = draw.randrange(KEYS), draw.randrange(MODELS)
+def below(draw: random.Random, bound: int) -> int:
+    """A number from 0 to bound - 1; a third of what `randrange` takes."""
+    return int(draw.random() * bound)
+
+
+def _opened(draw: random.Random, number: int, at_us: int) -> OpenCall:
+    key, model = below(draw, KEYS), below(draw, MODELS)
     run = ""
     if number % 4 == 0:  # of a run, which has one key and one model
         of = number // 4 // CALLS_OF_RUN
@@ -86,7 +124,7 @@ def _opened(draw: random.Random, number: int, calls: int) -> OpenCall:
 
 
 def _close(journal: Journal, draw: random.Random, opened: OpenCall, price: str) -> None:
-    usage = Usage(input=draw.randrange(8_000), cache_read=draw.randrange(8_000), output=draw.randrange(1_500))
+    usage = Usage(input=below(draw, 8_000), cache_read=below(draw, 8_000), output=below(draw, 1_500))
     upstream = f"up-{int(opened.model[-1]) % 3}"
     if draw.random() < 0.02:
         journal.apply(_attempt(opened, 1, "up-9", Usage(), price, Outcome.UPSTREAM_ERROR))

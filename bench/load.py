@@ -1,12 +1,15 @@
 """The load: a program that sends calls over many connections and prints what it saw as one line of JSON.
 
-Closed loop (each connection sends its next call when the last is answered) or, with --rate, calls at fixed moments
-whatever the answers do, so that a slow server cannot make its own load lighter.
+Closed loop (each connection sends its next call when the last is answered, for some seconds or calls) or, with --rate, calls at fixed
+moments whatever the answers do, so that a slow server cannot make its own load lighter. With --hold a stream is opened on
+each connection; how many have begun is printed, and they stay open until standard input ends.
 """
 
 import argparse
 import asyncio
 import json
+import math
+import sys
 import time
 from collections import deque
 
@@ -21,44 +24,59 @@ class Load:
     def __init__(self, options: argparse.Namespace) -> None:
         self.request = request_bytes(options)
         self.streamed: bool = options.stream
-        self.left: int = options.calls
-        self.open_loop = options.rate > 0
+        self.rate: float = options.rate
+        self.hold: bool = options.hold
+        self.until = 0.0  # the moment after which no call is sent; known once all are connected
+        self.left = options.calls or math.inf
+        self.in_flight = 0
+        self.pacing = self.rate > 0
         self.due: deque[float] = deque()  # moments of calls that wait for a free connection
         self.idle: list[Connection] = []
         self.latencies_us: list[int] = []
         self.chunks = 0
         self.errors: dict[str, int] = {}
-        self.unanswered: int = options.calls
         self.done = asyncio.Event()
 
+    def begin(self, connection: "Connection", due: float) -> None:
+        """Send a call."""
+        self.in_flight += 1
+        self.left -= 1
+        connection.send(due)
+
     def finished(self, connection: "Connection", error: str = "") -> None:
-        """A call is answered or lost."""
+        """A call is answered or lost; a connection that lost one is not used again, since the run has failed."""
+        self.in_flight -= 1
+        now = time.perf_counter()
         if error:
             self.errors[error] = self.errors.get(error, 0) + 1
-        self.unanswered -= 1
-        if self.unanswered <= 0:
-            self.done.set()
-        elif self.open_loop:
+        elif self.rate:
             if self.due:
-                connection.send(self.due.popleft())
+                self.begin(connection, self.due.popleft())
             else:
                 self.idle.append(connection)
-        elif self.left:
-            self.left -= 1
-            connection.send(time.perf_counter())
+        elif now < self.until and self.left > 0:
+            self.begin(connection, now)
+        self.look()
 
-    async def pace(self, rate: float) -> None:
-        """Send `left` calls, one each 1/rate seconds."""
-        begun = time.perf_counter()
-        for number in range(self.left):
-            due = begun + number / rate
+    def look(self) -> None:
+        """Whether everything is answered."""
+        if not (self.in_flight or self.pacing or self.due) or (self.errors and not self.pacing):
+            self.done.set()
+
+    async def pace(self) -> None:
+        """Send a call each 1/rate seconds until time is up."""
+        due = time.perf_counter()
+        while due < self.until and self.left > len(self.due) and not self.errors:
             wait = due - time.perf_counter()
             if wait > 0:
                 await asyncio.sleep(wait)
             if self.idle:
-                self.idle.pop().send(due)
+                self.begin(self.idle.pop(), due)
             else:
                 self.due.append(due)
+            due += 1 / self.rate
+        self.pacing = False
+        self.look()
 
 
 class Connection(asyncio.Protocol):
@@ -98,8 +116,10 @@ class Connection(asyncio.Protocol):
                 self.waiting = False
                 load.finished(self, data.partition(b"\r\n")[0].decode("latin-1"))
                 return
+            if load.hold and len(load.latencies_us) == load.in_flight:
+                load.done.set()
         if load.streamed:
-            load.chunks += data.count(b"data: ")
+            load.chunks += data.count(b"data: {")
             self.seen = (self.seen + data)[-16:]
             if self.seen.endswith(b"0\r\n\r\n"):
                 self.waiting = False
@@ -110,8 +130,13 @@ class Connection(asyncio.Protocol):
             head, found, _ = self.seen.partition(b"\r\n\r\n")
             if not found:
                 return
-            length = head.lower().rpartition(b"content-length:")[2].partition(b"\r\n")[0]
-            self.whole_bytes = len(head) + 4 + int(length)
+            _, counted, length = head.lower().rpartition(b"content-length:")
+            if not counted:  # chunked
+                if self.seen.endswith(b"\r\n0\r\n\r\n"):
+                    self.waiting = False
+                    load.finished(self)
+                return
+            self.whole_bytes = len(head) + 4 + int(length.partition(b"\r\n")[0])
         if len(self.seen) >= self.whole_bytes:
             self.waiting = False
             load.finished(self)
@@ -126,9 +151,10 @@ def request_bytes(options: argparse.Namespace) -> bytes:
     text = "The quick brown fox counts its tokens. " * (missing // 39 + 1)
     body["messages"] = [{"role": "user", "content": text[:missing]}]
     encoded = json.dumps(body).encode()
+    extra = "".join(f"{header}\r\n" for header in options.header)
     return (
         f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{options.port}\r\n"
-        f"authorization: Bearer {options.key}\r\ncontent-type: application/json\r\n"
+        f"authorization: Bearer {options.key}\r\ncontent-type: application/json\r\n{extra}"
         f"content-length: {len(encoded)}\r\n\r\n"
     ).encode() + encoded
 
@@ -147,21 +173,26 @@ async def run(options: argparse.Namespace) -> dict[str, object]:
         _, connection = await loop.create_connection(lambda: Connection(load), "127.0.0.1", options.port)
         connections.append(connection)
     begun = time.perf_counter()
+    load.until = begun + (options.seconds or math.inf)
     pacing = None
-    if load.open_loop:
+    if load.pacing:
         load.idle.extend(connections)
-        pacing = loop.create_task(load.pace(options.rate))
+        pacing = loop.create_task(load.pace())
     else:
-        first = connections[: load.left]
-        load.left -= len(first)
-        for connection in first:
-            connection.send(time.perf_counter())
-    async with asyncio.timeout(ANSWER_TIMEOUT_S):
-        await load.done.wait()
+        for connection in connections[: options.calls or None]:
+            load.begin(connection, time.perf_counter())
+    try:
+        await asyncio.wait_for(load.done.wait(), ANSWER_TIMEOUT_S)
+    except TimeoutError:
+        if not options.hold:  # there, what has begun by then is the answer
+            raise
     if pacing is not None:
         await pacing
     seconds = time.perf_counter() - begun
     latencies = sorted(load.latencies_us)
+    if options.hold:
+        print(json.dumps({"open": len(latencies), "errors": load.errors}), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
     return {
         "calls": len(latencies),
         "errors": load.errors,
@@ -177,13 +208,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--key", default="none")
+    parser.add_argument("--header", action="append", default=[], metavar="NAME: VALUE")
     parser.add_argument("--model", default="bench")
-    parser.add_argument("--calls", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=0.0, help="after these no further call is sent")
+    parser.add_argument("--calls", type=int, default=0, help="after these no further call is sent")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--rate", type=float, default=0.0, help="calls a second; 0: as fast as answers come")
     parser.add_argument("--body-bytes", type=int, default=512)
     parser.add_argument("--stream", action="store_true")
-    print(json.dumps(uvloop.run(run(parser.parse_args()))))
+    parser.add_argument("--hold", action="store_true")
+    options = parser.parse_args()
+    if not (options.seconds or options.calls or options.hold):
+        parser.error("say when it ends: --seconds or --calls")
+    print(json.dumps(uvloop.run(run(options))), flush=True)
 
 
 if __name__ == "__main__":

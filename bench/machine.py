@@ -2,6 +2,7 @@
 
 import os
 import platform
+import time
 from pathlib import Path
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -48,6 +49,31 @@ def cpu_s(pids: list[int]) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / _TICKS_PER_S
+
+
+def all_ticks() -> list[int]:
+    """What the cores have done so far: user, nice, system, idle, waiting for a disk, interrupts, more interrupts, taken by the host."""
+    first = Path("/proc/stat").read_text().partition("\n")[0]
+    return [int(field) for field in first.split()[1:9]]
+
+
+def idle_share(before: list[int], after: list[int]) -> float:
+    """How much of all cores was idle between two looks: from 0 to 1."""
+    used = [now - then for now, then in zip(after, before, strict=True)]
+    return (used[3] + used[4]) / max(1, sum(used))
+
+
+def busy_share(seconds: float) -> float:
+    """How much of all cores was busy, or taken by the machine's host, while this waited: from 0 to 1."""
+    before = all_ticks()
+    time.sleep(seconds)
+    return 1 - idle_share(before, all_ticks())
+
+
+def written_bytes(pid: int) -> int:
+    """What a process has given to the disks so far, as they count it."""
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes:"))
 
 
 def memory_mib(pids: list[int]) -> float:

@@ -10,7 +10,8 @@ import itertools
 
 import uvloop
 
-_TOKEN = (
+#: One chunk of a stream, as engines send it.
+TOKEN = (
     b'data: {"id":"chatcmpl-7f3a","object":"chat.completion.chunk","created":1767225600,"model":"bench",'
     b'"choices":[{"index":0,"delta":{"content":" token"},"logprobs":null,"finish_reason":null}]}\n\n'
 )
@@ -19,6 +20,7 @@ _LAST = (
     b'"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 )
 _TURNS = 20
+_WELL = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -54,6 +56,9 @@ class Paced(asyncio.Protocol):
         if len(rest) < length or self.transport is None:
             return
         self.buffer = rest[length:]
+        if head.startswith(b"GET"):  # routers ask whether an engine is well
+            self.transport.write(_WELL)
+            return
         self.left = self.chunks
         self.transport.write(_HEAD)
         self.streams.add(self)
@@ -64,7 +69,7 @@ class Paced(asyncio.Protocol):
             return
         if self.left:
             self.left -= 1
-            self.transport.write(framed(_TOKEN))
+            self.transport.write(framed(TOKEN))
             return
         self.streams.discard(self)
         usage = (
