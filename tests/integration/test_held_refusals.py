@@ -148,8 +148,8 @@ def test_it_is_held_no_longer_than_its_time_and_there_are_never_many() -> None:
 
 def test_what_was_told_of_runs_is_remembered_within_bounds() -> None:
     runs = Runs(lambda: 0, lambda _: True)
-    runs.tell("r0", [("t", f"i{n}") for n in range(MOST_RESULTS + 5)])
-    assert ("t", f"i{MOST_RESULTS + 4}") in runs.told("r0") and ("t", "i4") not in runs.told("r0")
+    runs.tell("r0", [("t", f"i{n}", 0) for n in range(MOST_RESULTS + 5)])
+    assert ("t", f"i{MOST_RESULTS + 4}", 0) in runs.told("r0") and ("t", "i4", 0) not in runs.told("r0")
     for number in range(1, MOST_RUNS + 1):
-        runs.tell(f"r{number}", [("t", "i")])
-    assert ("t", "i9") not in runs.told("r0") and ("t", "i") in runs.told(f"r{MOST_RUNS}")
+        runs.tell(f"r{number}", [("t", "i", 0)])
+    assert ("t", "i9", 0) not in runs.told("r0") and ("t", "i", 0) in runs.told(f"r{MOST_RUNS}")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenweir.protocol.asked_tools import AskedTools
-from tokenweir.protocol.asking import read_asking
+from tokenweir.protocol.asking import read_asking, told_by
 from tokenweir.protocol.steps import MOST_ASKED, MOST_RESULTS, digest, shown, tool_id
 from tokenweir.protocol.tool_names import MOST_FILE, MOST_FILES, names_in, programs_in
 from tokenweir.protocol.translate.answer import Answer, Finish, unfold
@@ -209,7 +209,7 @@ def test_results_are_matched_by_id_with_their_size(
     assert all(r.bytes >= size for r in step.results) and (
         failed or all(r.bytes <= size + 2 for r in step.results)
     )
-    again = asked(dialect, request, known={(step.thread, tool_id(ids[0]))})
+    again = asked(dialect, request, known={(step.thread, tool_id(ids[0]), 0)})
     assert [r.id for r in again.results] == [tool_id(id) for id in ids[1:]]
 
 
@@ -262,6 +262,15 @@ def test_headers_say_who_asks() -> None:
     assert asked("chat", plain, {b"x-openai-subagent": b"compact"}).agent == "compaction"
     one, other = (asked("chat", plain, {b"x-session-id": name}).session for name in (b"s1", b"s2"))
     assert one != other and len(one) == 16
+
+
+def test_results_of_a_host_that_gives_every_call_the_same_id_are_told_each() -> None:
+    call = Turn(Role.ASSISTANT, (ToolCall(id="call_0", name="bash", arguments="{}"),))
+    results = [Turn(Role.USER, (ToolResult(id="call_0", parts=(Text(text="x" * n),)),)) for n in (1, 22)]
+    task = Turn(Role.USER, (Text(text="t"),))
+    once = Request(model="m", turns=(task, call, results[0]), max_output=9)
+    twice = Request(model="m", turns=(*once.turns, call, results[1]), max_output=9)
+    assert [r.bytes for r in asked("chat", twice, known=set(told_by(once))).results] == [22]
 
 
 def test_results_are_bounded() -> None:

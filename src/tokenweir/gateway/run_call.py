@@ -17,7 +17,7 @@ from tokenweir.ledger.messages import OpenResult
 from tokenweir.ledger.terms import KeyRecord
 from tokenweir.protocol import problems
 from tokenweir.protocol.asked_tools import AskedTools
-from tokenweir.protocol.asking import HEADERS, read_asking
+from tokenweir.protocol.asking import HEADERS, read_asking, told_by
 from tokenweir.protocol.chat import BadRequest
 from tokenweir.protocol.exchange import Event
 from tokenweir.protocol.steps import NO_STEP, Step
@@ -97,7 +97,7 @@ class RunCall(Call):
         asking = read_asking(
             form, self.body, self._hints, told, tells_failure=self.wire.name == _TELLS_FAILURE
         )
-        self.worker.runs.tell(self.key.run, ((asking.thread, result.id) for result in asking.results))
+        self.worker.runs.tell(self.key.run, told_by(form))
         return asking
 
     def relay(self, data: bytes) -> None:

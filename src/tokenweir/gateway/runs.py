@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from tokenweir.ledger.messages import OpenResult
 from tokenweir.ledger.terms import KeyRecord
 from tokenweir.ledger.windows import SHORT
+from tokenweir.protocol.asking import Told
 
 if TYPE_CHECKING:
     from tokenweir.gateway.run_call import RunCall
@@ -18,7 +19,7 @@ MOST_HELD = 256
 MOST_RUNS = 256
 MOST_RESULTS = 8_192
 
-_NOTHING: frozenset[tuple[str, str]] = frozenset()
+_NOTHING: frozenset[Told] = frozenset()
 
 
 class Runs:
@@ -28,16 +29,16 @@ class Runs:
         """`now_us` is of a steady clock; `is_live` whether a key is still good."""
         self._now_us = now_us
         self._is_live = is_live
-        self._told: dict[str, dict[tuple[str, str], None]] = {}  # by run: thread and id of results
+        self._told: dict[str, dict[Told, None]] = {}  # by run
         self._held: dict[RunCall, int] = {}  # until when
 
     # --- results that were told
 
-    def told(self, run: str) -> Container[tuple[str, str]]:
+    def told(self, run: str) -> Container[Told]:
         """Results that need not be told again."""
         return self._told.get(run, _NOTHING)
 
-    def tell(self, run: str, results: Iterable[tuple[str, str]]) -> None:
+    def tell(self, run: str, results: Iterable[Told]) -> None:
         """They are on their way to the ledger."""
         known = self._told.pop(run, {})
         known |= dict.fromkeys(results)

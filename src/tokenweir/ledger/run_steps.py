@@ -81,6 +81,7 @@ class _Order:
         self._waiting: dict[
             tuple[str, str], tuple[int, int]
         ] = {}  # (thread, id) of tool calls without a result
+        self._known: set[tuple[str, str]] = set()  # every one that there was
         self._compacted = False  # since the main conversation last went on
 
     def opens(self, index: int, step: Step | None, at_us: int) -> None:
@@ -110,11 +111,12 @@ class _Order:
             return
         for number, asked in enumerate(step.asked):
             self._waiting[step.thread, asked.id] = (index, number)
+            self._known.add((step.thread, asked.id))
 
     def _take(self, thread: str, result: ToolResult, at_us: int) -> None:
         """A result belongs to the last call of its id: of the same conversation, or of one that goes on under another name."""
         found = self._waiting.pop((thread, result.id), None)
-        if found is None:
+        if found is None and (thread, result.id) not in self._known:  # else it is told again
             name = next((name for name in reversed(self._waiting) if name[1] == result.id), None)
             found = None if name is None else self._waiting.pop(name)
         if found is not None:

@@ -17,6 +17,8 @@ AGENT_HEADERS = (b"x-claude-code-agent-id", b"x-parent-session-id", b"x-codex-pa
 PURPOSE_HEADER = b"x-openai-subagent"
 HEADERS = frozenset({*SESSION_HEADERS, *AGENT_HEADERS, PURPOSE_HEADER})
 SUB_AGENT = "sub-agent"
+#: A result of a tool: its conversation, its id, and its number among those of that id.
+Told = tuple[str, str, int]
 #: Of Codex's purposes, those that are no agent of their own.
 _PURPOSES = {"compact": "compaction", "memory_consolidation": "memory"}
 #: Of a text, so much of its beginning and of its end is searched.
@@ -45,19 +47,19 @@ def read_asking(
     form: Request,
     body: bytes,
     headers: Mapping[bytes, bytes],
-    known: Container[tuple[str, str]],
+    known: Container[Told],
     *,
     tells_failure: bool,
 ) -> Step:
-    """What is known of a step before its answer. `known`: (thread, id) of results that were told before.
+    """What is known of a step before its answer. `known`: results that were told before, as `told_by` names them.
 
     `tells_failure`: the dialect has a word for a tool that failed, so that its absence says that it did not.
     """
     thread = digest(_first_words(form.turns))
     results = [
-        ToolResult(tool_id(part.id), _size(part), part.failed if tells_failure else None)
-        for part in _results(form.turns)
-        if (thread, tool_id(part.id)) not in known
+        ToolResult(id, _size(part), part.failed if tells_failure else None)
+        for id, number, part in _numbered(form.turns)
+        if (thread, id, number) not in known
     ]
     return msgspec.structs.replace(
         NO_STEP,
@@ -121,9 +123,21 @@ def _ends(text: str) -> str:
     return text if len(text) <= 2 * _SEARCHED else f"{text[:_SEARCHED]}\n{text[-_SEARCHED:]}"
 
 
-def _results(turns: tuple[Turn, ...]) -> Iterator[Result]:
+def told_by(form: Request) -> list[Told]:
+    """Every result in a request, by its conversation, its id, and how many of that id stand before it."""
+    thread = digest(_first_words(form.turns))
+    return [(thread, id, number) for id, number, _ in _numbered(form.turns)]
+
+
+def _numbered(turns: tuple[Turn, ...]) -> Iterator[tuple[str, int, Result]]:
+    """Results with the number that each has among those of its id: some hosts give every call the same."""
+    seen: dict[str, int] = {}
     for turn in turns:
-        yield from (part for part in turn.parts if isinstance(part, Result))
+        for part in turn.parts:
+            if isinstance(part, Result):
+                id = tool_id(part.id)
+                seen[id] = seen.get(id, 0) + 1
+                yield id, seen[id] - 1, part
 
 
 def _size(result: Result) -> int:

@@ -3,6 +3,7 @@
 Of arguments and results it holds digests, sizes and names, never their text.
 """
 
+import functools
 import hashlib
 import re
 from typing import Protocol
@@ -75,8 +76,9 @@ def digest(text: str | bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16] if data else ""
 
 
+@functools.lru_cache(maxsize=8_192)
 def tool_id(text: str) -> str:
-    """An id as it is kept: the same for a call and its result."""
+    """An id as it is kept: the same for a call and its result. Each request brings the ids of the whole conversation again."""
     return text if text == shown(text, MOST_ID) else f"#{digest(text)}"
 
 
