@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -35,13 +35,20 @@ def desk_of(data: Path, clock: Clock, lookups: Lookups = NOTHING_KNOWN) -> Desk:
 
 
 def ask(
-    app: Starlette, method: str, path: str, query: bytes, body: bytes, secret: bytes
+    app: Starlette,
+    method: str,
+    path: str,
+    query: bytes,
+    body: bytes,
+    secret: bytes,
+    more: Sequence[tuple[bytes, bytes]] = (),
+    headers: list[tuple[bytes, bytes]] | None = None,
 ) -> tuple[int, bytes]:
-    """One request straight into the application."""
+    """One request straight into the application, with `more` fields of its head; `headers` gets those of the answer's."""
     sent: list[dict[str, Any]] = []
     scope = {
         "type": "http", "http_version": "1.1", "method": method, "path": path, "query_string": query,
-        "headers": [(b"authorization", b"Bearer " + secret)], "root_path": "", "scheme": "http",
+        "headers": [(b"authorization", b"Bearer " + secret), *more], "root_path": "", "scheme": "http",
     }  # fmt: skip
 
     async def receive() -> dict[str, Any]:
@@ -51,6 +58,8 @@ def ask(
         sent.append(message)
 
     asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
+    if headers is not None:
+        headers += sent[0]["headers"]
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
 

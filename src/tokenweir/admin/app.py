@@ -15,6 +15,7 @@ from tokenweir.admin.desk import Desk, Told
 from tokenweir.admin.operation import Operation
 from tokenweir.admin.operations import OPERATIONS, PREFIX
 from tokenweir.admin.problems import Problem, problem
+from tokenweir.admin.works import WAIT_S
 
 #: Parameters of a query.
 MOST_PARAMETERS = 50
@@ -59,7 +60,8 @@ def _endpoint(desk: Desk, rows: dict[str, Operation]) -> Endpoint:
         except ValueError:
             return _told(problem("wrong_form", f"There are more than {MOST_PARAMETERS} parameters."))
         path = {name: str(value) for name, value in request.path_params.items()}
-        told = await run_in_threadpool(desk.answer, row, path, query, _secret(request), body)
+        wait_s = 0.0 if "respond-async" in request.headers.get("prefer", "") else WAIT_S
+        told = await run_in_threadpool(desk.answer, row, path, query, _secret(request), body, wait_s)
         return _response(told)
 
     return answer

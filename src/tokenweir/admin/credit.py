@@ -154,6 +154,7 @@ def end_credit(asked: Asked, account: str, id: str) -> Credit | Problem:
 
 
 def _credit_now(asked: Asked, account: str, id: str) -> Credit:
+    """One that was made: none is ever taken out of the terms."""
     found = (credit for purse in purses_now(asked.db, asked.now_us, account) for credit in purse.credits)
     return _credit(next(now for now in found if now.credit.id == id))
 

@@ -4,7 +4,7 @@ import hashlib
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from tokenweir.admin.lookups import Lookups
 from tokenweir.admin.operation import Operation
 from tokenweir.admin.problems import Problem, problem
 from tokenweir.admin.rights import RIGHTS, right_of, sees_account
+from tokenweir.admin.works import WAIT_S, Work, Works
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import CatalogError, LedgerError, SettingsError
 from tokenweir.ledger.changing import decided_anew, make_changes
@@ -23,10 +24,13 @@ from tokenweir.ledger.known_terms import KnownTerms
 from tokenweir.ledger.store import read_changes
 from tokenweir.ledger.terms import Change, KeyRecord, Terms
 from tokenweir.ledger.views import open_reader
+from tokenweir.protocol.problems import API_PREFIX
 
 #: How long a change waits for those before it, each of which waits for the disk.
 TURN_TIMEOUT_S = 30.0
 JSON = "application/json"
+#: Where jobs are asked after.
+LOCATION = f"{API_PREFIX.decode()}jobs"
 T = TypeVar("T")
 
 
@@ -76,6 +80,7 @@ class Desk:
         self.document = b""  # the OpenAPI document, once it was asked for
         self.turn = threading.Lock()  # one change is read, checked and made at a time
         self.long_work = threading.Lock()  # held for minutes, so nobody waits for it
+        self.works = Works(clock, random_bytes)
         self._reading = threading.Lock()
         self._snapshot = Snapshot(0, Terms(), KnownTerms())
 
@@ -106,18 +111,40 @@ class Desk:
         query: Sequence[tuple[str, str]],
         secret: bytes,
         body: bytes,
+        wait_s: float = WAIT_S,
     ) -> Told:
-        """The whole answer to a request that carries a secret."""
-        outcome = (
-            self.outcome(operation, path, query, body, holder_of(secret))
-            if secret
-            else problems.unauthorized()
-        )
+        """The whole answer to a request that carries a secret; `wait_s`: what takes longer, where it may, becomes a job."""
+        who = holder_of(secret)
+
+        def do() -> object:
+            return self.outcome(operation, path, query, body, who)
+
+        holder = self._heard(operation, query, body, who) if operation.long and secret else None
+        if not secret:
+            outcome: object = problems.unauthorized()
+        elif holder is None:  # not long, or refused at once
+            outcome = do()
+        else:
+            outcome = self.works.within(wait_s, operation.id, operation.status, holder, do)
+        if isinstance(outcome, Work):
+            return Told(202, b"", headers={"location": f"{LOCATION}/{outcome.id}"})
         if isinstance(outcome, Problem):
             return Told(outcome.status, outcome.body, problems.MEDIA_TYPE, outcome.headers)
         if isinstance(outcome, msgspec.Raw):
             return Told(operation.status, bytes(outcome))
         return Told(operation.status, b"" if outcome is None else msgspec.json.encode(outcome))
+
+    def _heard(
+        self, operation: Operation, query: Sequence[tuple[str, str]], body: bytes, who: Who
+    ) -> str | None:
+        """The id of the key that asks, where it may, and says what is asked for in its form; None where it is refused at once."""
+        with suppress(LedgerError, *FAULTS), closing(open_reader(self.data_dir)) as db:
+            asked = self.admit(right_of_operation(operation), db, who)
+            if not isinstance(asked, Problem) and not isinstance(
+                read_request(operation, query, body), Problem
+            ):
+                return asked.actor.id
+        return None
 
     def outcome(
         self,

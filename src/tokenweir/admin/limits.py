@@ -113,7 +113,8 @@ def put_limit(asked: Asked, body: LimitBody) -> Limit | Problem:
     if refused:
         return refused
     found = limits_now(asked.db, asked.now_us, body.scope)
-    return told_limit(next(now for now in found if now.limit.name == limit.name))
+    made = LimitNow(scope=body.scope, limit=limit, spent=0, reserved=0, renews_at_us=None, zone="UTC")
+    return told_limit(next((now for now in found if now.limit.name == limit.name), made))  # lifted by now
 
 
 def remove_limit(asked: Asked, query: LimitName) -> Problem | None:

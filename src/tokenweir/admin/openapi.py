@@ -23,6 +23,13 @@ Money is exact decimal strings, with the currency beside them. Times are RFC 333
 `after` of the following. What is not there and what is not yours to see are answered alike."""
 
 
+#: What is answered where the work goes on.
+_LATER: Json = {
+    "description": "It takes longer, and goes on: the job at `Location` tells what comes of it.",
+    "headers": {"Location": {"schema": {"type": "string"}, "description": "/api/v1/jobs/ID"}},
+}
+
+
 def document(operations: Sequence[Operation], prefix: str, version: str) -> Json:
     """The whole of it."""
     forms = {form for row in operations for form in (row.body, row.answer, row.query) if form is not None}
@@ -80,6 +87,8 @@ def _operation(row: Operation, schema_of: dict[Any, Json], components: Json) -> 
             "default": {"$ref": "#/components/responses/Problem"},
         },
     }
+    if row.long:
+        told["responses"]["202"] = _LATER
     if row.body is not None:
         content: Json = {"application/json": {"schema": schema_of.get(row.body)}}
         if row.body is bytes:

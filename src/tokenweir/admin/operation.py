@@ -34,7 +34,7 @@ class Operation(msgspec.Struct, frozen=True):
     query: type | None
     body: type | None
     answer: type | None  # None: no body
-    long: bool  # it may take minutes: one of these is done at a time, while other changes go on
+    long: bool  # it may take minutes, and become a job: one that changes something is done at a time
 
     @property
     def max_body_bytes(self) -> int:

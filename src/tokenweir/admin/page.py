@@ -44,9 +44,11 @@ $ curl -sS -H "Authorization: Bearer $(head -n1 ops.key)" http://127.0.0.1:8787/
   parameter is refused, so a slip changes nothing.
 - Lists come in pages of `limit` items; `next` of a page is `after` of the following one, and null on the last.
 - What is not there and what is not yours to see are answered alike.
-- What may take minutes (an invoice issued, a rerate, a spread, a bill compared) is done one at a time; `busy` is told meanwhile.
-  An answer that takes longer than a minute is given up by the gateway, and what was asked for goes on. A rerate or a spread that
-  is asked for again does only what is still to be done; whether an invoice was issued is seen in `/invoices`.
+- What may take minutes (an invoice, a rerate, a spread, a bill compared, the ledger verified) is answered when it is done, if that is within 40 s.
+  Else the answer is 202 with `Location: /api/v1/jobs/ID`, and what was asked for goes on; with `Prefer: respond-async` that is the answer at once.
+  The job tells its state, and in the end what the answer would have been. It is remembered for an hour after its end, though no more than 64 jobs are, and not
+  over a restart of the gateway: a rerate or a spread that is asked for again does only what is still to be done, and whether an invoice was issued is seen in
+  `/invoices`. Of those that change something one is done at a time, and of all at most 8; `busy` is told meanwhile.
 - A body is at most 1 MiB, a bill 16 MiB. A secret is told once, in the answer that made it.
 """
 
@@ -109,10 +111,11 @@ def _operation(row: Operation, told: Json) -> str:
         lines.append("Takes a file as it is, of up to 16 MiB.")
     elif row.body is not None:
         lines.append(f"Takes {_type(entry['requestBody']['content']['application/json']['schema'])}.")
-    ((status, answer),) = ((k, v) for k, v in entry["responses"].items() if k != "default")
+    status, answer = str(row.status), entry["responses"][str(row.status)]
     content = answer.get("content")
     shown = "nothing" if content is None else _type(content["application/json"]["schema"])
-    lines.append(f"Answers {status}: {shown}.\n")
+    later = "; 202 where it takes longer" if row.long else ""
+    lines.append(f"Answers {status}: {shown}{later}.\n")
     return "\n".join(lines)
 
 

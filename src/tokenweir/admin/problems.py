@@ -38,7 +38,7 @@ CODES = {
     "not_found": (404, "There is no such thing, or it is not yours to see."),
     "method_not_allowed": (405, "The path takes other methods; `Allow` names them."),
     "exists": (409, "There is one already."),
-    "busy": (409, "Work that takes long is under way; one such is done at a time."),
+    "busy": (409, "Work that takes long is under way, and no more of it is taken."),
     "too_large": (413, "The body is longer than is taken."),
     "wrong_form": (422, "A member or a parameter is unknown, missing or of the wrong form."),
     "refused": (422, "The ledger does not take such a change, or cannot answer such a question."),

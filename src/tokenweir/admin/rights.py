@@ -30,6 +30,9 @@ RIGHTS: dict[str, dict[str, frozenset[str]]] = {
     "invoices": {"GET": _EVERY, "POST": _CHANGES},
     "rerate": {TRY: _READS_ALL, "POST": _CHANGES},
     "reconcile": {TRY: _READS_ALL},
+    "verify": {"GET": _READS_ALL},
+    # One's own; of owners and admins, everybody's.
+    "jobs": {"GET": _EVERY},
     "audit": {"GET": _READS_ALL},
     "upstreams": {"GET": _READS_ALL, "POST": _CHANGES},
 }
