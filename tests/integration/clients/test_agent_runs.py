@@ -6,6 +6,7 @@
 import json
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -115,8 +116,14 @@ def test_an_agent_solves_its_task_and_ends_with_its_budget(agent: str, desk: Des
     further = stopped["refused"] - 1
     assert 0 <= further <= 1 and stopped["open"] == 0
     assert processes_of(solved["id"]) == processes_of(stopped["id"]) == []
+    shown = json.loads(desk.home.good("runs", "show", solved["id"], "--json"))
+    steps = shown["steps"]
+    tools = [tool for step in steps for tool in step["tools"]]
+    assert len(tools) == solved["tool_calls"] >= 3 and all(step["why"] for step in steps)
+    assert sum(tool["result_bytes"] is not None for tool in tools) >= 3, tools
+    purposes = ", ".join(f"{n} {name}" for name, n in Counter(step["purpose"] for step in steps).items())
     own = f", says {solved['own_cost']}" if solved["own_cost"] else ""
     print(
         f"\n| {agent} | {solved['version']} | {solved['verdict']} | {solved['calls']} | {solved['cost']['CNY']} CNY{own} | "
-        f"{stopped['calls']} | {spent:f} of {budget:f} CNY | {further} |"
+        f"{purposes} | {len(tools)} | {stopped['calls']} | {spent:f} of {budget:f} CNY | {further} |"
     )
