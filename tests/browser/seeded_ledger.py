@@ -10,6 +10,7 @@ import math
 import random
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,6 +63,9 @@ ACCOUNTS = (
     *(AccountRecord(name, "product", name.title()) for name in ("dana", "eli", "farah", "gus")),
     AccountRecord("northwind", name="Northwind (customer)", time_zone=ZONE, beyond_credit="bill"),
 )  # fmt: skip
+#: Who may look: of the organisation's own, and of a customer's.
+VIEWERS = {"owner": "acme", "member": "northwind"}
+SECRETS = {role: f"sk-weir-{role}-of-these-weeks" for role in VIEWERS}
 #: How much of the work is whose; gus has no call.
 SHARES = {"ann": 9, "bo": 4, "chen": 6, "dana": 7, "eli": 3, "farah": 2, "northwind": 5}
 
@@ -119,6 +123,7 @@ class Seeding:
         self.change(*(SetAccount(msgspec.structs.replace(a, created_us=self.start_us)) for a in ACCOUNTS))
         self.change(
             *(SetKey(KeyRecord(f"key-{who}", f"{who}'s laptop", who, f"{who:32}".encode(), f"weir_{who[:3]}", self.start_us)) for who in SHARES),
+            *(SetKey(KeyRecord(f"viewer-{role}", role, account, sha256(SECRETS[role].encode()).digest(), "sk-weir-", self.start_us, role=role)) for role, account in VIEWERS.items()),
             SetCharge("northwind", ChargeRule(markup_bp=2_000)),
             SetRate(ExchangeRate("USD", "CNY", "2026-01-01", 7_050_000_000_000, "seed")),
             # Hard limits in money refuse what has no price, or one in another currency: so they are for some models only.

@@ -10,11 +10,13 @@ from test_console_views import Made
 
 from tokenweir.core.usage import Usage
 from tokenweir.ledger.entries import ENDS, Kind, Outcome
-from tokenweir.ledger.terms import Limit
-from tokenweir.ledger.views import entries, open_reader
+from tokenweir.ledger.terms import ExchangeRate, Limit
+from tokenweir.ledger.views import entries, iso_time, open_reader
+from tokenweir.ledger.views.conversion import RateBook
 from tokenweir.ledger.views.figures import Figures
 from tokenweir.ledger.views.forecast import LEAST_PART, Known, forecast
 from tokenweir.ledger.views.limits import LimitNow
+from tokenweir.ledger.views.one_currency import in_one_currency
 from tokenweir.ledger.views.overview import growth, growth_by
 from tokenweir.ledger.views.ranking import MEASURES, Measure, ranked
 from tokenweir.ledger.views.run_list import entries_between, run_entries, runs
@@ -142,6 +144,28 @@ def test_models_without_a_value_come_last_and_places_are_told_beside_those_befor
     }
     money = Measure[Figures](lambda figures: figures.cost_pico.get("CNY"))
     assert [r.name for r in ranked(paid, {}, money)] == ["c", "a", "b"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(plans=PLANS, rate_pico=st.integers(1, 10**13))
+def test_money_in_one_currency_is_each_day_at_its_own_rate(plans: list[Planned], rate_pico: int) -> None:
+    """The first day has no rate yet; on the fourth it is another."""
+    rates = [
+        ExchangeRate("USD", "CNY", "2026-10-23", rate_pico),
+        ExchangeRate("USD", "CNY", "2026-10-26", rate_pico + 7),
+    ]
+    book = RateBook(rates)
+    with Made(plans) as made:
+        told = in_one_currency(made.db, WHOLE, "CNY", book, lambda row: row.cost_pico)
+        days: dict[str, dict[str, int]] = {}
+        for entry in made.standing:
+            if entry.cost_pico and WHOLE.since_us <= entry.at_us < WHOLE.until_us:
+                day = days.setdefault(iso_time(entry.at_us)[:10], {})
+                day[entry.currency] = day.get(entry.currency, 0) + entry.cost_pico
+        by_day = [book.convert(amounts, "CNY", day) for day, amounts in days.items()]
+        assert told.pico == sum(converted.pico for converted in by_day)
+        apart = sum(converted.apart.get("USD", 0) for converted in by_day)
+        assert told.apart.get("USD", 0) == apart
 
 
 def test_growth_is_told_only_where_there_is_something_to_compare_with() -> None:

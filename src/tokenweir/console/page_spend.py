@@ -7,9 +7,11 @@ from tokenweir.console.compared import Compared, accounts_of, compared, grown_mo
 from tokenweir.console.page import Outcome, Visit, shown
 from tokenweir.console.table import Badge, Bar, Chart, Column, Link, Quantity, Series, Table
 from tokenweir.ledger.views.accounts import account_tree, with_below
+from tokenweir.ledger.views.conversion import RateBook
 from tokenweir.ledger.views.figures import Figures, figures, figures_by_model, whole
 from tokenweir.ledger.views.forecast import Forecast, Known, forecast
 from tokenweir.ledger.views.limits import LimitNow, limits_of
+from tokenweir.ledger.views.one_currency import in_one_currency
 from tokenweir.ledger.views.spans import series_of
 from tokenweir.ledger.views.state import state_now
 from tokenweir.ledger.views.usage import UsageRow, usage
@@ -60,7 +62,8 @@ def show(visit: Visit) -> Outcome:
             for currency in sorted(money_of(visit, now))[:MOST_CHARTS]
         ),
         asked=asked,
-        tiles_shown=tiles_of(visit, now, then),
+        tiles_shown=tiles_of(visit, now, then) + _in_one(visit, asked, accounts),
+        currencies=_targets(visit, now),
         others=(visit.format.day(asked.compared.since_us), visit.format.day(asked.compared.until_us - 1)),
     )  # fmt: skip
 
@@ -92,6 +95,34 @@ def tiles_of(visit: Visit, now: Figures, then: Figures) -> list[tuple[str, objec
         (t("spend.unpriced"), f.compact(now.unpriced_tokens), note, "warn" if now.unpriced_tokens else "good")
     )
     return tiles  # fmt: skip
+
+
+def _targets(visit: Visit, now: Figures) -> list[str]:
+    """Currencies that all of it can be told in: where there are several, and rates."""
+    rates = visit.asked.terms.rates.values()
+    known = {currency for rate in rates for currency in (rate.base, rate.quote)}
+    return sorted(known) if len(money_of(visit, now)) > 1 else []
+
+
+def _in_one(visit: Visit, asked: Compared, accounts: set[str] | None) -> list[tuple[str, object, str, str]]:
+    """What was spent in the one currency that the query names."""
+    currency, t = visit.query["in"], visit.t
+    book = RateBook(visit.asked.terms.rates.values())
+    if not any(currency in (rate.base, rate.quote) for rate in visit.asked.terms.rates.values()):
+        return []
+    told = in_one_currency(visit.db, asked.span, currency, book, lambda row: money_of(visit, row), accounts)
+    days = sorted({rate.quoted.day for rate in told.rates})
+    note = t("spend.by_rates", n=visit.format.n(len(told.rates)), day=days[-1]) if days else ""
+    if told.apart:
+        note = t("spend.no_rate", currencies=", ".join(sorted(told.apart)))
+    return [
+        (
+            t("spend.in_one", currency=currency),
+            {currency: told.pico, **told.apart},
+            note,
+            "warn" if told.apart else "",
+        )
+    ]
 
 
 def accounts_table(visit: Visit, asked: Compared, accounts: set[str] | None) -> Table:
