@@ -22,6 +22,8 @@ import msgspec
 import uvloop
 
 from bench.load import request_bytes
+from bench.paced import HEAD as STREAM_HEAD
+from bench.paced import TOKEN, framed
 from bench.servers import ANSWER
 from tokenweir.catalog.price import AppliedPrice, Bracket, Price, Rates
 from tokenweir.catalog.pricing import cost
@@ -40,6 +42,8 @@ from tokenweir.ledger.messages import (
     Committed,
     CostBound,
     DefinePrice,
+    Hello,
+    Known,
     MakeChanges,
     OpenCall,
     OpenResult,
@@ -175,58 +179,99 @@ def worker_of(data: Path) -> Worker:
     return Worker(config, data, "worker", RealClock())
 
 
+class Around:
+    """A worker with as many clients as a batch has calls, and as many connections upstream; what it writes is kept."""
+
+    def __init__(self, data: Path, request: bytes) -> None:
+        self._worker = worker_of(data)
+        self._worker.tick()
+        self._request = request
+        self.link, self._to_writer = self._worker.link, Wire()
+        self.link.connection_made(self._to_writer)
+        terms = Terms()
+        for change in CHANGES:
+            terms.apply(change)
+        self.link.data_received(frame(Snapshot(terms)))
+        self.clients = [ClientConnection(self._worker) for _ in range(BATCH)]
+        self.upstreams: list[UpstreamConnection] = []
+        upstream = self._worker.upstream(self._worker.plan, "up")
+        self.to_clients, self.to_upstreams = [Wire() for _ in range(BATCH)], [Wire() for _ in range(BATCH)]
+        for number in range(BATCH):
+            self.clients[number].connection_made(self.to_clients[number])
+            connection = UpstreamConnection(upstream)
+            connection.connection_made(self.to_upstreams[number])
+            upstream._pool.open += 1
+            upstream.release(connection)
+            self.upstreams.append(connection)
+        self._frames, self._decoder = FrameReader(), msgspec.msgpack.Decoder(list[Operation])
+        self.told()
+
+    def told(self) -> list[Operation]:
+        """What the writer was told since it was asked last."""
+        frames = self._frames.feed(self._to_writer.taken())
+        return [operation for body in frames for operation in self._decoder.decode(body)]
+
+    async def ask(self) -> float:
+        """Every client sends its request; seconds until the writer has been asked."""
+        started = time.perf_counter()
+        for client in self.clients:
+            client.data_received(self._request)
+        await asyncio.sleep(0)
+        return time.perf_counter() - started
+
+    def confirmed(self) -> bytes:
+        """What the writer answers to what it was told."""
+        told = self.told()
+        opened = tuple(OpenResult(o.seq, o.output_tokens) for o in told if isinstance(o, OpenCall))
+        return frame(Committed(max(o.seq for o in told if not isinstance(o, Hello | Known)), opened))
+
+
 async def worker(calls: int, body_bytes: int, data: Path) -> float:
     """µs a call: read, opened, sent, answered, settled."""
-    this = worker_of(data)
-    this.tick()
-    link, to_writer = this.link, Wire()
-    link.connection_made(to_writer)
-    terms = Terms()
-    for change in CHANGES:
-        terms.apply(change)
-    link.data_received(frame(Snapshot(terms)))
-    clients, upstreams = [ClientConnection(this) for _ in range(BATCH)], []
-    upstream = this.upstream(this.plan, "up")
-    to_clients, to_upstreams = [Wire() for _ in range(BATCH)], [Wire() for _ in range(BATCH)]
-    for number in range(BATCH):
-        clients[number].connection_made(to_clients[number])
-        connection = UpstreamConnection(upstream)
-        connection.connection_made(to_upstreams[number])
-        upstream._pool.open += 1
-        upstream.release(connection)
-        upstreams.append(connection)
     options = argparse.Namespace(
         model="bench", stream=False, body_bytes=body_bytes, port=80, key="bench", header=[]
     )
-    request = request_bytes(options)
+    around = Around(data, request_bytes(options))
     answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
     answer += ANSWER.encode()
-    frames, decoder = FrameReader(), msgspec.msgpack.Decoder(list[Operation])
-    frames.feed(to_writer.taken())
     taken_s = []
     for _ in range(calls // BATCH):
+        read_s = await around.ask()
+        confirmed = around.confirmed()
         started = time.perf_counter()
-        for client in clients:
-            client.data_received(request)
-        await asyncio.sleep(0)
-        read_s = time.perf_counter() - started
-        asked = [o for body in frames.feed(to_writer.taken()) for o in decoder.decode(body)]
-        opened = tuple(OpenResult(o.seq, o.output_tokens) for o in asked if isinstance(o, OpenCall))
-        confirmed = frame(Committed(opened[-1].seq, opened))
-        started = time.perf_counter()
-        link.data_received(confirmed)
-        for connection in upstreams:
+        around.link.data_received(confirmed)
+        for connection in around.upstreams:
             connection.data_received(answer)
         await asyncio.sleep(0)
         answered_s = time.perf_counter() - started
-        last = max(o.seq for body in frames.feed(to_writer.taken()) for o in decoder.decode(body))
-        confirmed = frame(Committed(last))
+        confirmed = around.confirmed()
         started = time.perf_counter()
-        link.data_received(confirmed)
+        around.link.data_received(confirmed)
         taken_s.append(read_s + answered_s + time.perf_counter() - started)
-        for sent, said in zip(to_upstreams, to_clients, strict=True):
+        for sent, said in zip(around.to_upstreams, around.to_clients, strict=True):
             sent.taken()
             assert said.taken().startswith(b"HTTP/1.1 200")
+    return low(taken_s)
+
+
+async def stream(chunks: int, data: Path) -> float:
+    """µs a chunk of one token: read, metered, written. Each comes alone, as engines send them."""
+    options = argparse.Namespace(model="bench", stream=True, body_bytes=512, port=80, key="bench", header=[])
+    around = Around(data, request_bytes(options))
+    await around.ask()
+    around.link.data_received(around.confirmed())
+    piece, taken_s = framed(TOKEN), []
+    for connection in around.upstreams:
+        connection.data_received(STREAM_HEAD)
+        connection.data_received(piece)
+    for _ in range(chunks // BATCH):
+        for said in around.to_clients:
+            said.taken()
+        started = time.perf_counter()
+        for connection in around.upstreams:
+            connection.data_received(piece)
+        taken_s.append(time.perf_counter() - started)
+        assert all(said.taken() == piece for said in around.to_clients)
     return low(taken_s)
 
 
@@ -242,6 +287,7 @@ def main() -> None:
         )
         print(f"peak: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
         print(f"writer: {writer(options.calls, Path(directory)):.1f} µs a call")
+        print(f"stream: {uvloop.run(stream(options.calls, Path(directory))):.1f} µs a chunk")
 
 
 if __name__ == "__main__":

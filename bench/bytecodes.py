@@ -1,8 +1,8 @@
-"""How many bytecodes of this package's own code a call takes: a figure without a clock, the same on any machine.
+"""How many bytecodes of this package's own code a call takes, and a chunk of a stream: figures without a clock, the same on any machine.
 
     .venv/bin/python -m bench.bytecodes [--write] [--functions 20]
 
-A worker's call and the ledger writer's are carried out as `bench.alone` does it, with every instruction of `src/tokenweir`
+A worker's call, the ledger writer's and a chunk are carried out as `bench.alone` does it, with every instruction of `src/tokenweir`
 counted; two lengths are run, so that what is done once falls out. What is done in C is not seen: a change that moves work
 there looks better than it is, so times are measured too. `tests/test_bytecodes.py` compares with what is recorded in
 `bytecodes.json`, by version of Python, and fails where a call has come to take a tenth more; `--write` records anew.
@@ -41,7 +41,12 @@ def _writer(calls: int) -> None:
         alone.writer(calls, Path(directory))
 
 
-MEASURED: dict[str, Callable[[int], None]] = {"worker": _worker, "writer": _writer}
+def _chunk(chunks: int) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        uvloop.run(alone.stream(chunks, Path(directory)))
+
+
+MEASURED: dict[str, Callable[[int], None]] = {"worker": _worker, "writer": _writer, "chunk": _chunk}
 
 
 def counted(run: Callable[[int], None], calls: int) -> Counts:
@@ -92,7 +97,8 @@ def main() -> None:
     for name in MEASURED:
         each = of_a_call(name)
         figures[name] = round(sum(each.values()))
-        print(f"{name}: {figures[name]:,} bytecodes a call, Python {VERSION}")
+        what = "chunk" if name == "chunk" else "call"
+        print(f"{name}: {figures[name]:,} bytecodes a {what}, Python {VERSION}")
         for function, count in list(each.items())[: options.functions]:
             print(f"  {count:8.1f}  {function}")
     if options.write:

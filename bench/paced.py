@@ -21,7 +21,7 @@ _LAST = (
 )
 _TURNS = 20
 _WELL = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
-_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 def framed(data: bytes) -> bytes:
@@ -60,7 +60,7 @@ class Paced(asyncio.Protocol):
             self.transport.write(_WELL)
             return
         self.left = self.chunks
-        self.transport.write(_HEAD)
+        self.transport.write(HEAD)
         self.streams.add(self)
 
     def step(self) -> None:

@@ -22,6 +22,7 @@ from tokenweir.gateway.upstream_connection import (
     UpstreamConnection,
 )
 from tokenweir.ledger.terms import KeyRecord
+from tokenweir.protocol.http import chunk
 from tokenweir.protocol.problems import Problem, unauthorized
 
 KEY = KeyRecord("k", "k", "team", b"", "k", 0)
@@ -324,11 +325,26 @@ ANSWERS = st.sampled_from(
         b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3;a\r\nabc\r\n2\r\nde\r\n0\r\nx: y\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        b"1\r\na\r\n1\r\nb\r\n01\r\nc\r\n1;x\r\nd\r\nA\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nuntil the end",
         b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
         b"HTTP/1.1 204 None\r\n\r\n",
     ]
 )
+
+
+def test_chunks_of_one_read_are_handed_on_as_one_piece() -> None:
+    sink, pieces = Sink(), []
+    connection = UpstreamConnection(cast(Upstream, Owner()))
+    connection.connection_made(cast(asyncio.Transport, Transport()))
+    connection.send(sink, b"", b"")
+    sink.answer_data = pieces.append  # type: ignore[method-assign]
+    connection.data_received(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(b"one"))
+    connection.data_received(chunk(b"two") + chunk(b"three") + b"4\r\nfo")
+    connection.data_received(b"ur\r\n0\r\n\r\n")
+    assert pieces == [b"one", b"twothreefo", b"ur"]
+    assert sink.told[-1] == "end"
 
 
 @given(data=ANSWERS, cuts=CUTS)

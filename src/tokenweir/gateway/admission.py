@@ -1,11 +1,12 @@
 """Whether and how a call can be served at all: which deployments it can be told to, and what is set aside for it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from tokenweir.catalog.charges import dearest_charge
+from tokenweir.core.clock import Clock
 from tokenweir.gateway.config import DeploymentConfig
 from tokenweir.gateway.plan import Plan, Served, bounds_of
 from tokenweir.ledger.budgets import Spent
@@ -21,6 +22,7 @@ from tokenweir.protocol.translate.envelope import MARK
 from tokenweir.protocol.translate.form import Request as Form
 from tokenweir.protocol.translate.table import DIALECTS
 from tokenweir.protocol.wires import Wire
+from tokenweir.routing.decide import Candidate, decide
 
 if TYPE_CHECKING:
     from tokenweir.gateway.call import Call
@@ -80,6 +82,14 @@ def _unreadable(error: BadRequest, body: bytes) -> Problem:
 
 class _Named(msgspec.Struct):
     previous_response_id: str
+
+
+def turns(deployments: tuple[DeploymentConfig, ...], cooling: Mapping[str, int], clock: Clock) -> list[str]:
+    """Names of deployments in the order in which they are tried, the first one last: it is taken from the end."""
+    if len(deployments) == 1:
+        return [deployments[0].name]
+    candidates = tuple(Candidate(d.name, cooling.get(d.name, 0)) for d in deployments)
+    return list(decide(candidates, clock.steady_us()).order)[::-1]
 
 
 def reservation(call: "Call", served: Served) -> OpenCall:

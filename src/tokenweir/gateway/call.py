@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tokenweir.core.usage import NOTHING_USED, Usage
-from tokenweir.gateway.admission import reach, reservation, still_granted
+from tokenweir.gateway.admission import reach, reservation, still_granted, turns
 from tokenweir.gateway.answering import AnsweringConnection
 from tokenweir.gateway.attempt import OUTCOME_OF_FAULT, Attempt
 from tokenweir.gateway.outgoing import outgoing
@@ -30,7 +30,6 @@ from tokenweir.protocol.responses import ResponsesRequest
 from tokenweir.protocol.stored_responses import final_response
 from tokenweir.protocol.translate.form import Request as Form
 from tokenweir.protocol.wires import BY_PATH
-from tokenweir.routing.decide import Candidate, decide
 
 if TYPE_CHECKING:
     from tokenweir.gateway.worker import Worker
@@ -139,10 +138,7 @@ class Call:
             self._refuse(reached)
             return
         self.form, self.anew = reached.form, reached.anew
-        now_us = self.clock.steady_us()
-        cooling = self.worker.cooling
-        candidates = tuple(Candidate(d.name, cooling.get(d.name, 0)) for d in reached.deployments)
-        self._order = list(decide(candidates, now_us).order)[::-1]
+        self._order = turns(reached.deployments, self.worker.cooling, self.clock)
         self.state = move(self.state, _RESERVE)
         self.worker.calls[self.id] = self
         self.reserved = reservation(self, served)

@@ -1,6 +1,7 @@
 """Counters of one worker. Kept as plain numbers; named and typed only when somebody asks for /metrics."""
 
 from bisect import bisect_left
+from collections import defaultdict
 
 #: name -> (kind, help). A counter's key is its name, or "name|label=value,label=value".
 METRICS = {
@@ -26,13 +27,13 @@ class Counters:
     """Plain numbers, added to on the hot path."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, float] = {}
+        self._counts: defaultdict[str, float] = defaultdict(int)
         self._ttft = [0] * (len(TTFT_BOUNDS_S) + 1)
         self._ttft_sum_us = 0
 
     def add(self, key: str, amount: float = 1) -> None:
         """Add to a counter."""
-        self._counts[key] = self._counts.get(key, 0) + amount
+        self._counts[key] += amount
 
     def observe_ttft(self, ttft_us: int) -> None:
         """One call's time to first byte."""

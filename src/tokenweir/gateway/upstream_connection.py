@@ -26,6 +26,8 @@ MAX_UNSEEN_BYTES = 256 * 1024
 INFLATED_PIECE_BYTES = 1024 * 1024
 #: What `Accept-Encoding: identity` did not keep an upstream from sending. 32 + 15: gzip or zlib, told apart by their heads.
 _GZIP_OR_ZLIB = 47
+#: What is told of a defect of ours: the call ends all the same, and the event loop reports it.
+_OURS = "its answer could not be handled"
 _OF_THE_BODY = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 _INFLATED = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
@@ -77,6 +79,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._status = 0  # of the answer under way, once it is final
         self._framed = False  # the body's end is known from its head
+        self._pieces: list[bytes] = []  # of the body, from the bytes that the parser is given
         self._began = False  # some of the body has come
         self._whole = False  # the answer has ended; what is left to do is done once the parser returns
         self._reusable = False
@@ -158,23 +161,34 @@ class UpstreamConnection(asyncio.Protocol):
         self._unseen += len(data)
         try:
             self._parser.feed_data(data)
+            if self._pieces:
+                self._hand_on()
         except httptools.HttpParserUpgrade:
             self._defect = "it switched protocols unasked"
-        except httptools.HttpParserCallbackError as error:
-            # A defect of ours: the call ends all the same, and the event loop reports it.
-            self._fail(Fault.MALFORMED, "its answer could not be handled")
-            raise (error.__context__ or error) from None
         except httptools.HttpParserError as error:
+            if isinstance(error, httptools.HttpParserCallbackError):
+                self._fail(Fault.MALFORMED, _OURS)
+                raise (error.__context__ or error) from None
             if self._whole:
                 self._reusable = False
             else:
                 self._defect = str(error)
+            self._hand_on()
+        except Exception:
+            self._fail(Fault.MALFORMED, _OURS)
+            raise
         if self._whole:
             self._finish()
         elif self._defect:
             self._fail(Fault.MALFORMED, self._defect)
         elif self._unseen > MAX_UNSEEN_BYTES:
             self._fail(Fault.MALFORMED, f"more than {MAX_UNSEEN_BYTES} bytes of headers")
+
+    def _hand_on(self) -> None:
+        """What one read brought of a body, all at once: each piece would be a write to the client."""
+        pieces, self._pieces = self._pieces, []
+        if pieces and self._sink is not None:
+            self._sink.answer_data(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def eof_received(self) -> bool:
         if self._sink is not None and self._status and not self._framed:
@@ -240,9 +254,15 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._began = True
         if self._inflate is None:
-            self._sink.answer_data(data)
+            self._pieces.append(data)
         else:
             self._unpack(self._inflate, data)
+
+    def on_chunk_header(self) -> None:
+        self._chunked = False
+
+    def on_chunk_complete(self) -> None:
+        self._chunked = self._inflate is None
 
     def on_message_complete(self) -> None:
         if not self._status or self._whole or self._defect:

@@ -33,7 +33,7 @@ class PlainEvents:
         if b'"' in text and (text.count(b'"') != text.count(b'\\"') or b"\\\\" in text):
             return 0  # it may end before the place where the last one ended
         if len(text) <= ONE_TOKEN_BYTES:
-            return min(len(text), 1)
+            return 1 if text else 0
         return 0 if b"\\" in text else bytes_to_tokens(len(text))
 
     def learn(self, event: bytes, counted: int) -> None:
