@@ -24,7 +24,6 @@ LIMITS = (
     Column("on", "link"),
     Column("limit"),
     Column("used", "bar"),
-    Column("left", "quantity"),
     Column("forecast", "quantity"),
     Column("will", "badge"),
     Column("renews", "time"),
@@ -62,18 +61,20 @@ def show(visit: Visit) -> Outcome:
             for currency in sorted(money_of(visit, now))[:MOST_CHARTS]
         ),
         asked=asked,
-        tiles_shown=tiles_of(visit, now, then) + _in_one(visit, asked, accounts),
+        tiles_shown=tiles_of(visit, now, then, _in_one(visit, asked, accounts)),
         currencies=_targets(visit, now),
         others=(visit.format.day(asked.compared.since_us), visit.format.day(asked.compared.until_us - 1)),
     )  # fmt: skip
 
 
-def tiles_of(visit: Visit, now: Figures, then: Figures) -> list[tuple[str, object, str, str]]:
-    """What was spent, what was asked for it, and what nobody knows the price of."""
+def tiles_of(visit: Visit, now: Figures, then: Figures, in_one: str) -> list[tuple[str, object, str, str]]:
+    """What was spent, what was asked for it, and what nobody knows the price of; `in_one`: the first in one currency, in words."""
     t, f = visit.t, visit.format
     tiles: list[tuple[str, object, str, str]] = []
     if reads_all(visit.asked.actor):
-        tiles.append((t("spend.cost"), now.cost_pico, grown_money(visit, now.cost_pico, then.cost_pico), ""))
+        tiles.append(
+            (t("spend.cost"), now.cost_pico, in_one or grown_money(visit, now.cost_pico, then.cost_pico), "")
+        )
         if now.charge_pico:
             tiles.append(
                 (
@@ -88,7 +89,9 @@ def tiles_of(visit: Visit, now: Figures, then: Figures) -> list[tuple[str, objec
                 (t("spend.margin"), now.margin_pico, t("spend.margin_of"), "warn" if lost else "good")
             )
     else:
-        tiles.append((t("spend.paid"), now.paid_pico, grown_money(visit, now.paid_pico, then.paid_pico), ""))
+        tiles.append(
+            (t("spend.paid"), now.paid_pico, in_one or grown_money(visit, now.paid_pico, then.paid_pico), "")
+        )
     share = now.unpriced_tokens / now.tokens if now.tokens else None
     note = t("spend.of_tokens", share=f.share(share)) if now.unpriced_tokens else t("spend.all_priced")
     tiles.append(
@@ -104,25 +107,19 @@ def _targets(visit: Visit, now: Figures) -> list[str]:
     return sorted(known) if len(money_of(visit, now)) > 1 else []
 
 
-def _in_one(visit: Visit, asked: Compared, accounts: set[str] | None) -> list[tuple[str, object, str, str]]:
-    """What was spent in the one currency that the query names."""
-    currency, t = visit.query["in"], visit.t
-    book = RateBook(visit.asked.terms.rates.values())
-    if not any(currency in (rate.base, rate.quote) for rate in visit.asked.terms.rates.values()):
-        return []
-    told = in_one_currency(visit.db, asked.span, currency, book, lambda row: money_of(visit, row), accounts)
-    days = sorted({rate.quoted.day for rate in told.rates})
-    note = t("spend.by_rates", n=visit.format.n(len(told.rates)), day=days[-1]) if days else ""
+def _in_one(visit: Visit, asked: Compared, accounts: set[str] | None) -> str:
+    """What was spent in the one currency that the query names, and by which rates; empty where it names none."""
+    currency, t, rates = visit.query["in"], visit.t, visit.asked.terms.rates.values()
+    if not any(currency in (rate.base, rate.quote) for rate in rates):
+        return ""
+    told = in_one_currency(
+        visit.db, asked.span, currency, RateBook(rates), lambda row: money_of(visit, row), accounts
+    )
+    money = visit.format.money(told.pico, currency)
     if told.apart:
-        note = t("spend.no_rate", currencies=", ".join(sorted(told.apart)))
-    return [
-        (
-            t("spend.in_one", currency=currency),
-            {currency: told.pico, **told.apart},
-            note,
-            "warn" if told.apart else "",
-        )
-    ]
+        return t("spend.no_rate", money=money, currencies=", ".join(sorted(told.apart)))
+    days = [rate.quoted.day for rate in told.rates]
+    return t("spend.in_one", money=money, day=max(days)) if days else money
 
 
 def accounts_table(visit: Visit, asked: Compared, accounts: set[str] | None) -> Table:
@@ -189,7 +186,6 @@ def _limit_cells(visit: Visit, now: LimitNow, at_us: int) -> tuple[object, ...]:
         Link(_named(visit, now.scope), _scope_link(visit, now.scope)),
         " · ".join(words),
         Bar(now.spent, now.reserved, limit.amount, limit.unit),
-        Quantity(now.left, limit.unit),
         None if told.amount is None else Quantity(told.amount, limit.unit),
         _will(visit, now, told),
         now.renews_at_us,
