@@ -23,6 +23,7 @@ class Talker:
     def __init__(self) -> None:
         self.stopped = threading.Event()
         self.asked: list[dict[str, object]] = []
+        self.fails = 0  # so many of the next, having read them
         talker = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,9 +32,22 @@ class Talker:
             def log_message(self, *_: object) -> None:
                 pass
 
+            def _fail(self) -> None:
+                usage = {"prompt_tokens": 90, "completion_tokens": 60, "total_tokens": 150}
+                told = json.dumps({"error": {"message": "out of memory"}, "usage": usage}).encode()
+                self.send_response(500)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(told)))
+                self.end_headers()
+                self.wfile.write(told)
+
             def do_POST(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 talker.asked.append(asked)
+                if talker.fails:
+                    talker.fails -= 1
+                    self._fail()
+                    return
                 self.send_response(200)
                 self.send_header("content-type", "text/event-stream")
                 self.send_header("connection", "close")
@@ -99,7 +113,9 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     (directory / "weir.toml").write_text(
         f'[server]\nport = {port}\n[ledger]\ndata = "{directory}/data"\n[local]\nenabled = false\n'
         f'[[upstream]]\nname = "talker"\nkind = "openai"\nurl = "{talker.url}"\n'
+        f'[[upstream]]\nname = "other"\nkind = "openai"\nurl = "{talker.url}"\n'
         '[[model]]\nname = "m"\ndeployments = ["talker/x"]\nprice = { input = 1.0, output = 2.0, currency = "CNY" }\n'
+        '[[model]]\nname = "twice"\ndeployments = ["talker/x", "other/x"]\nprice = { input = 1.0, output = 2.0, currency = "CNY" }\n'
     )
     home = Home(directory)
     with home.up(port):
@@ -134,6 +150,22 @@ def test_a_client_of_chat_is_told_that_its_length_ended_it(door: Door) -> None:
     assert chunks[-2].choices[0].finish_reason == "length"
     assert chunks[-1].usage is not None and chunks[-1].usage.completion_tokens == granted
     settled(door, call, granted)
+
+
+def test_a_further_attempt_that_is_cut_is_told_as_it_is(door: Door) -> None:
+    """The one before has used some of what was set aside."""
+    client = openai.OpenAI(
+        base_url=f"{door.base}/v1", api_key=door.key("--limit", f"{LIMIT} tokens"), max_retries=0
+    )
+    door.talker.fails = 1
+    with client.chat.completions.with_streaming_response.create(
+        model="twice", messages=ASK, stream=True, max_tokens=3_000
+    ) as raw:
+        granted = int(raw.headers["x-weir-max-output"])
+        chunks = list(raw.parse())
+    first, second = (asked["max_tokens"] for asked in door.talker.asked[-2:])
+    assert granted == second < first
+    assert sum(bool(c.choices and c.choices[0].delta.content) for c in chunks) == granted
 
 
 def test_all_choices_share_what_was_granted(door: Door) -> None:

@@ -337,6 +337,19 @@ def test_a_limit_that_is_set_counts_calls_that_the_ledger_opened_in_its_window(t
     assert ledger.stands("key/k", Limit("calls", 9, "day")) == (2, 0)
 
 
+def test_a_refused_entry_names_the_limit_and_what_it_stands_on(tmp_path: Path) -> None:
+    limit = Limit("tokens", 25, "day", model="m*")
+    ledger = Ledger(tmp_path, "2026-11-25T12:00:00+00:00", t.SetLimit("account/org", limit))
+    ledger.ask()
+    ledger.change(t.RemoveLimit("account/org", "m*", "tokens", "day"))
+    ledger.change(t.AddCredit(t.Credit("c", "org", "CNY", 5, 1)))
+    ledger.ask()
+    reasons = [
+        row[0] for row in ledger.rows("SELECT reason FROM entries WHERE kind = 'refused' ORDER BY seq")
+    ]
+    assert reasons == ["limit: 25 tokens/day for m* on account/org", "limit: credit on account/org"]
+
+
 def test_credit_that_expires_under_a_call_still_pays_for_it(tmp_path: Path) -> None:
     noon = us("2026-11-25T12:00:00+00:00")
     credit = t.AddCredit(t.Credit("c", "a", "CNY", 50, noon, noon + 60_000_000))

@@ -129,7 +129,7 @@ class RunMeter:
         """The sums so far."""
         spent = summed(
             [ended.row for ended in self._ended.values()], open=len(self._open),
-            refusals=[entry.reason for entry in self._refused], last=self._last, last_refused=self._last_refused,
+            refusals=[entry.refusal for entry in self._refused], last=self._last, last_refused=self._last_refused,
         )  # fmt: skip
         withheld = sum(ended.withheld for ended in self._ended.values())
         return msgspec.structs.replace(spent, withheld=withheld, last_tool=self._last_tool)

@@ -156,8 +156,6 @@ class Call:
             if result.limited:
                 self._used = []
                 self._bound(result.output_tokens)
-                if self._granted is not None:
-                    self.lines += b"x-weir-max-output: %d\r\n" % self._granted
             if self.client is None:
                 self._cancel()
             elif self._interrupted:
@@ -171,6 +169,12 @@ class Call:
             self.most_output = output_tokens
             each = output_tokens // self.request.n
             self._granted = each if each != self.request.max_output else None
+
+    def _head(self) -> bytes:
+        """Header lines of the answer; how far its output was cut is that of the attempt that answers."""
+        if self._granted is None:
+            return self.lines
+        return self.lines + b"x-weir-max-output: %d\r\n" % self._granted
 
     def _refuse(self, problem: Problem) -> None:
         self.state = move(self.state, Event.REFUSED)
@@ -286,7 +290,7 @@ class Call:
         self.state = move(self.state, Event.ANSWERED)
         if self.client is not None:
             lines = attempt.answer_lines(streams=self.request.stream)
-            self.client.begin(attempt.status, self.lines + lines)
+            self.client.begin(attempt.status, self._head() + lines)
             if self.client.is_slow:  # it has yet to take the answer before this one
                 self.client_slow()
 
@@ -444,7 +448,7 @@ class Call:
 
     def _answer(self, status: int, lines: bytes, body: bytes) -> None:
         if self.client is not None:
-            self.client.answer(status, self.lines + lines, body)
+            self.client.answer(status, self._head() + lines, body)
 
     def _end(self, data: bytes) -> None:
         if self.client is not None:

@@ -84,6 +84,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tool_calls: int = 0  # that its answer asked for; known of calls of a run
 
     @property
+    def refusal(self) -> str:
+        """The word of a refusal, without the limit that its reason names behind a colon."""
+        return self.reason.partition(":")[0]
+
+    @property
     def pays(self) -> tuple[int, str]:
         """What the account pays for it: the charge where there is one, else the cost; pico and currency."""
         if self.charge_price:

@@ -9,16 +9,19 @@ from tokenweir.core.errors import LedgerError
 from tokenweir.ledger.budgets import NOTHING, Counted, Spent, spent_by
 from tokenweir.ledger.checks import wrong_with
 from tokenweir.ledger.entries import ENDS, WORKER_GONE, Entry, Kind, Outcome
+from tokenweir.ledger.limit_text import format_limit
 from tokenweir.ledger.messages import (
     OUTDATED,
     Checkpoint,
     CloseAttempt,
     DefinePrice,
+    LimitState,
     MakeChanges,
     OpenCall,
     OpenResult,
     Reprice,
 )
+from tokenweir.ledger.room import CREDIT
 from tokenweir.ledger.store import Batch, Store
 from tokenweir.ledger.terms import Change, Limit, record_of
 from tokenweir.ledger.under_way import Open
@@ -340,9 +343,18 @@ def _reserved(record: Open) -> tuple[str, int | None, str]:
 
 def _cut(op: OpenCall, result: OpenResult) -> str:
     """The reason of an opening: why it was refused, or how far its output was cut."""
+    if result.refused and result.limit is not None:
+        return f"{result.refused}: {_named(result.limit)}"
     if result.refused or result.output_tokens >= op.output_tokens:
         return result.refused
     return f"output cut from {op.output_tokens} to {result.output_tokens} tokens"
+
+
+def _named(state: LimitState) -> str:
+    """Which limit, and what it stands on."""
+    limit = state.limit
+    of_model = f" for {limit.model}" if limit.model else ""
+    return f"{'credit' if limit.window == CREDIT else format_limit(limit)}{of_model} on {state.scope}"
 
 
 def _closing(kind: Kind, op: CloseAttempt, who: Entry | Open) -> Entry:

@@ -7,6 +7,8 @@ from tokenweir.ledger.windows import NEVER_US
 
 #: A call is refused rather than cut to fewer tokens of output than this (or than it asked for, if that is less).
 LEAST_OUTPUT = 16
+#: In place of a window: what was refused by credit, or an allowance of money.
+CREDIT = "credit"
 
 
 def state_of(budget: Budget, at_us: int) -> LimitState:
@@ -19,7 +21,7 @@ def state_of(budget: Budget, at_us: int) -> LimitState:
 def state_of_purse(purse: Purse, at_us: int) -> LimitState:
     """Credit as who is refused by it is told."""
     amount, spent = purse.total(at_us)
-    limit = Limit(purse.currency, amount, "credit")
+    limit = Limit(purse.currency, amount, CREDIT)
     return LimitState(limit, spent, purse.reserved_pico(at_us), None, purse.scope, purse.zone)
 
 
