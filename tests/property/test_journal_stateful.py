@@ -37,6 +37,7 @@ from tokenweir.ledger.store import Store
 from tokenweir.ledger.terms import Limit
 from tokenweir.ledger.verify import verify
 from tokenweir.ledger.views import GROUPS, call_detail, open_reader, total, usage
+from tokenweir.protocol.steps import AskedTool, Step
 
 LIMITS = (Limit("CNY", 60_000, "day"), Limit("tokens", 20_000, "month"), Limit("calls", 60, "total"))
 START_US = 1_793_487_600_000_000  # 2026-10-31T23:00Z, shortly before a month turns
@@ -55,6 +56,13 @@ class Priced:
         return cost(self.applied, used)
 
 
+#: What an agent did in a call, where it was one's.
+DONE = st.none() | st.builds(
+    lambda ids, more, withheld: Step(
+        thread="t", asked=tuple(AskedTool(id, "bash", "d", 2) for id in ids), more_asked=more, withheld=withheld
+    ),
+    st.lists(st.sampled_from("abc"), max_size=2), st.integers(0, 1), st.booleans(),
+)  # fmt: skip
 PRICE, CHARGED, NEW = Priced("test", 2, 3), Priced("charged", 3, 5), Priced("new", 1, 4)
 
 
@@ -130,7 +138,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.number += 1
         call = uuid7(self.clock.now_us(), self.number.to_bytes(10, "big"))
         asked = OpenCall(
-            self.number, call, self.clock.now_us(), "k", self.account, "", model, "chat",
+            self.number, call, self.clock.now_us(), "k", self.account, "r" if self.number % 2 else "", model, "chat",
             (CostBound("CNY", input_tokens * 3, 5),), False, input_tokens, output_tokens,
         )  # fmt: skip
         self.sent.append(asked)
@@ -185,7 +193,7 @@ class JournalMachine(RuleBasedStateMachine):
         op = CloseAttempt(
             0, call.asked.call, _attempt(call.attempts), call.attempts, final, self.clock.now_us(), "u", "u/m", "m",
             used, PRICE.id, PRICE.of(used), "CNY", 5, 10, 200, outcome, "the gateway was stopped" if stopped else "",
-            self._charge(call, used),
+            self._charge(call, used), data.draw(DONE) if final else None,
         )  # fmt: skip
         if final:
             call.end, call.end_value = op, PRICE.of(used)
@@ -212,8 +220,8 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(change=st.one_of(
         st.builds(
-            lambda scope, unit, window, mode, size: t.SetLimit(scope, Limit(unit, size * {"calls": 1, "tokens": 500}.get(unit, 2_000), window, mode)),
-            st.sampled_from(("key/k", "account/a", "account/top", "run/r")), st.sampled_from(("CNY", "tokens", "calls", "USD")),
+            lambda scope, unit, window, mode, size: t.SetLimit(scope, Limit(unit, size * {"calls": 1, "tool calls": 1, "tokens": 500}.get(unit, 2_000), window, mode)),
+            st.sampled_from(("key/k", "account/a", "account/top", "run/r")), st.sampled_from(("CNY", "tokens", "calls", "tool calls", "USD")),
             st.sampled_from(("minute", "hour", "day", "month", "total")), st.sampled_from(("hard", "hard", "soft")), st.integers(1, 30),
         ),
         st.builds(lambda limit: t.RemoveLimit("key/k", *limit.name), st.sampled_from(LIMITS)),
@@ -373,7 +381,8 @@ class JournalMachine(RuleBasedStateMachine):
                 assert window.reserved >= 0
                 name = (scope, *limit.name, window.start_us)
                 self.excess[name] = max(0, window.spent + window.reserved - limit.amount)
-                if limit.mode == "hard" and not self.excused:
+                # Tools are counted when an answer has asked for them: a call may have more than were left.
+                if limit.mode == "hard" and limit.unit != "tool calls" and not self.excused:
                     assert self.excess[name] <= before.get(name, 0)
         self.excused = False
 
@@ -420,6 +429,11 @@ class JournalMachine(RuleBasedStateMachine):
             )
             assert whole.refused == self.refused
             assert whole.failed == failed
+        kept = dict(reader.execute("SELECT call, step FROM steps").fetchall())
+        ends = {name: call.end for name, call in self.calls.items() if call.is_over}
+        assert {name: msgspec.json.decode(text, type=Step) for name, text in kept.items()} == {
+            name: end.step for name, end in ends.items() if end is not None and end.step is not None
+        }
         reader.close()
 
 

@@ -8,7 +8,9 @@ from tokenweir.ledger.terms import Limit
 
 WINDOWS = st.sampled_from(("day", "month", "total"))
 MONEY = st.builds(Limit, st.sampled_from(CURRENCIES), st.integers(1, MAX_MONEY_PICO), WINDOWS)
-COUNTS = st.builds(Limit, st.sampled_from(("tokens", "calls")), st.integers(1, MAX_COUNT), WINDOWS)
+COUNTS = st.builds(
+    Limit, st.sampled_from(("tokens", "calls", "tool calls")), st.integers(1, MAX_COUNT), WINDOWS
+)
 
 
 @given(MONEY | COUNTS)

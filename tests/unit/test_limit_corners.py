@@ -24,6 +24,7 @@ from tokenweir.ledger.messages import (
 from tokenweir.ledger.store import Store
 from tokenweir.ledger.terms import Limit
 from tokenweir.ledger.verify import verify
+from tokenweir.protocol.steps import Step
 
 HOUR = 3_600
 
@@ -62,7 +63,7 @@ class Ledger:
     def wait(self, seconds: float) -> None:
         self._clock.step(int(seconds * 1_000_000))
 
-    def ask(self, output_tokens: int = 20, model: str = "m") -> tuple[bytes, OpenResult]:
+    def ask(self, output_tokens: int = 20, model: str = "m", run: str = "") -> tuple[bytes, OpenResult]:
         self._number += 1
         now_us = self._clock.now_us()
         call = uuid7(now_us, self._number.to_bytes(10, "big"))
@@ -73,7 +74,7 @@ class Ledger:
             now_us,
             "k",
             account,
-            "",
+            run,
             model,
             "chat",
             (CostBound("CNY", 10, 2),),
@@ -91,11 +92,20 @@ class Ledger:
         assert (result.refused, result.output_tokens) == ("", output_tokens)
         return call
 
-    def end(self, call: bytes, output: int = 20, *, reported: int = 10, pico: int | None = None) -> None:
+    def end(
+        self,
+        call: bytes,
+        output: int = 20,
+        *,
+        reported: int = 10,
+        pico: int | None = None,
+        tools: int | None = None,
+    ) -> None:
         self._journal.apply(
             CloseAttempt(
                 1, call, b"1", 1, True, self._clock.now_us(), "u", "u/m", "m", Usage(input=reported, output=output), "", pico,
                 "CNY" if pico else "", 1, 1, 200, Outcome.OK, "",
+                step=None if tools is None else Step(more_asked=tools),
             )
         )  # fmt: skip
         self._journal.commit()
@@ -399,3 +409,43 @@ def test_what_a_stream_no_longer_needs_stays_free_after_a_restart(tmp_path: Path
     assert ledger.stands("account/a", A_DAY) == (0, 30)
     ledger.again()
     assert ledger.ask(90)[1].output_tokens == 60
+
+
+def test_tool_calls_of_a_run_count_when_their_call_ends_and_one_has_to_be_left(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "2026-11-23T12:00+00:00", t.SetLimit("run/r", Limit("tool calls", 3, "total")))
+    first, told = ledger.ask(run="r")
+    assert (told.refused, told.tools_left, ledger.ask()[1].tools_left) == ("", 3, None)
+    second, told = ledger.ask(
+        run="r"
+    )  # at the same moment: as much is left, so that both may pass it together
+    assert told.tools_left == 3
+    ledger.end(first, tools=2)
+    assert ledger.ask(run="r")[1].tools_left == 1
+    ledger.end(second, tools=2)
+    refused = ledger.ask(run="r")[1]
+    assert refused.refused == "limit" and refused.limit is not None and refused.limit.spent == 4
+    assert [ledger.ask(run="r")[1].again for _ in range(2)] == [1, 2]
+    ledger.again()
+    assert ledger.ask(run="r")[1].refused == "limit"
+    assert ledger.ask(run="other")[1].refused == "" and verify(tmp_path).ok
+
+
+def test_tool_calls_of_a_call_that_was_closed_without_its_worker_count_with_its_report(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger(tmp_path, "2026-11-23T12:00+00:00", t.SetLimit("run/r", Limit("tool calls", 3, "total")))
+    call, _ = ledger.ask(run="r")
+    ledger._journal.interrupt([call])
+    ledger._journal.commit()
+    assert ledger.ask(run="r")[1].tools_left == 3
+    ledger.end(call, tools=3)
+    ledger.end(call, tools=3)  # sent twice is once
+    assert ledger.ask(run="r")[1].refused == "limit" and verify(tmp_path).ok
+
+
+def test_tool_calls_are_limited_on_runs_alone(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "2026-11-23T12:00+00:00")
+    for scope in ("key/k", "account/a"):
+        limit = t.SetLimit(scope, Limit("tool calls", 3, "total"))
+        told = ledger._journal.apply(MakeChanges(0, "test", (limit,)))
+        assert told == "tool calls are known of runs alone: limit them on run/ID"
