@@ -226,6 +226,25 @@ def test_a_conversation_is_known_by_the_text_that_it_began_with(dialect: str) ->
     )
 
 
+@EACH
+def test_surroundings_and_reminders_are_no_beginning(dialect: str) -> None:
+    reminder = "<system-reminder>\nToday is Monday.\n</system-reminder>"
+    around = "<environment_context>\n<cwd>/w</cwd>\n</environment_context>"
+
+    def thread(*texts: str) -> str:
+        turns = tuple(Turn(Role.USER, (Text(text=text),)) for text in texts)
+        return asked(dialect, Request(model="m", turns=turns, max_output=9)).thread
+
+    assert (
+        thread("mend it")
+        == thread("mend it", reminder)
+        == thread(around, "mend it", reminder)
+        != thread("look", reminder)
+    )
+    assert thread(around, reminder) == thread(reminder) != ""  # there is nothing else
+    assert thread("<b>not</b> all of it is wrapped") != thread(reminder)
+
+
 def ask(words: str, instructions: str = "", *, tools: bool = False, before: bool = False) -> Request:
     turns = (
         (Turn(Role.USER, (Text(text="fix it"),)), Turn(Role.ASSISTANT, (Text(text="ok"),))) if before else ()

@@ -87,6 +87,14 @@ def test_a_result_that_is_told_again_takes_nothing_from_others() -> None:
     assert placed[0].tools[0].result is not None and placed[2].tools[0].result is None
 
 
+def test_ids_that_come_back_with_other_marks_are_known_again() -> None:
+    placed = one_after_another(
+        Step(thread="m", tools=1, asked=asks("functions.Bash:0")),
+        Step(thread="m", tools=1, results=gives("functions_Bash_0")),
+    )  # as Kimi Code 2.1 sends them
+    assert placed[0].tools[0].result is not None
+
+
 def test_what_was_withheld_waits_for_no_result() -> None:
     placed = one_after_another(
         Step(thread="m", tools=1, asked=asks("x"), withheld=True),

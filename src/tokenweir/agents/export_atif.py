@@ -16,6 +16,7 @@ from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.run_steps import Purpose
 from tokenweir.ledger.views.reader import iso_time
 from tokenweir.ledger.views.run_tree import RunTree, StepNode, ToolNode
+from tokenweir.protocol.steps import plain_id
 
 VERSION = "ATIF-v1.7"
 _NOT_KEPT = "The text of this run was not kept: messages are empty, and arguments and results are told by digest and size."
@@ -194,8 +195,9 @@ class _Writer:
 
     def _result(self, step: StepNode, tool: ToolNode, later: Sequence[StepNode]) -> Result:
         """Its text stands in a later request of the same agent: ids of tool calls are not unique among several."""
+        id = plain_id(tool.id)
         brought = (self._of(after).results for after in later)
-        content = next((results[tool.id] for results in brought if tool.id in results), None)
+        content = next((results[id] for results in brought if id in results), None)
         at = (step.number, tool.number)
         refs = (TrajectoryRef(f"{self._run.start.id}/{_name(at)}"),) if at in self._agents else None
         extra: Extra = {"bytes": tool.result_bytes}

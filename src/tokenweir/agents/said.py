@@ -4,8 +4,9 @@ import msgspec
 
 from tokenweir.agents.texts import Text
 from tokenweir.core.errors import WireError
+from tokenweir.protocol.asking import first_words
 from tokenweir.protocol.chat import BadRequest
-from tokenweir.protocol.steps import tool_id
+from tokenweir.protocol.steps import plain_id, tool_id
 from tokenweir.protocol.translate import form
 from tokenweir.protocol.translate.answer import Answer, Failure, fold
 from tokenweir.protocol.translate.table import DIALECTS
@@ -17,8 +18,8 @@ class Said(msgspec.Struct, frozen=True):
     message: str = ""
     reasoning: str = ""
     arguments: dict[str, str] = {}  # by the tool call's id, as steps have it
-    results: dict[str, str] = {}  # likewise
-    first_words: str = ""  # the last text of the user before the model first spoke
+    results: dict[str, str] = {}  # by `plain_id` of it
+    first_words: str = ""  # that its conversation began with
 
 
 def said_in(text: Text) -> Said:
@@ -39,12 +40,14 @@ def said_in(text: Text) -> Said:
             tool_id(block.id): block.arguments for block in blocks if isinstance(block, form.ToolCall)
         },
         results={
-            tool_id(part.id): "\n".join(piece.text for piece in part.parts if isinstance(piece, form.Text))
+            plain_id(tool_id(part.id)): "\n".join(
+                piece.text for piece in part.parts if isinstance(piece, form.Text)
+            )
             for turn in turns
             for part in turn.parts
             if isinstance(part, form.ToolResult)
         },
-        first_words=_first_words(turns),
+        first_words=first_words(turns),
     )
 
 
@@ -58,12 +61,3 @@ def _answer(text: Text) -> Answer | None:
     reader = dialect.reader()
     told = fold([*reader.feed(data), *reader.end()])
     return None if isinstance(told, Failure) else told
-
-
-def _first_words(turns: tuple[form.Turn, ...]) -> str:
-    words = ""
-    for turn in turns:
-        if turn.role is form.Role.ASSISTANT:
-            break
-        words = next((p.text for p in reversed(turn.parts) if isinstance(p, form.Text)), words)
-    return words

@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from tokenweir.protocol.asking import SUB_AGENT
-from tokenweir.protocol.steps import AskedTool, Step, ToolResult
+from tokenweir.protocol.steps import AskedTool, Step, ToolResult, plain_id
 
 #: Tools by which agents start others (Claude Code, OpenCode, Kimi Code, Codex, Qwen Code; November 2026), in small letters.
 DELEGATING = frozenset({"task", "agent", "spawn_agent", "delegate", "delegate_task", "subagent", "run_agent"})
@@ -110,14 +110,16 @@ class _Order:
         if step.withheld:
             return
         for number, asked in enumerate(step.asked):
-            self._waiting[step.thread, asked.id] = (index, number)
-            self._known.add((step.thread, asked.id))
+            name = (step.thread, plain_id(asked.id))
+            self._waiting[name] = (index, number)
+            self._known.add(name)
 
     def _take(self, thread: str, result: ToolResult, at_us: int) -> None:
         """A result belongs to the last call of its id: of the same conversation, or of one that goes on under another name."""
-        found = self._waiting.pop((thread, result.id), None)
-        if found is None and (thread, result.id) not in self._known:  # else it is told again
-            name = next((name for name in reversed(self._waiting) if name[1] == result.id), None)
+        id = plain_id(result.id)
+        found = self._waiting.pop((thread, id), None)
+        if found is None and (thread, id) not in self._known:  # else it is told again
+            name = next((name for name in reversed(self._waiting) if name[1] == id), None)
             found = None if name is None else self._waiting.pop(name)
         if found is not None:
             tool = self.placed[found[0]].tools[found[1]]

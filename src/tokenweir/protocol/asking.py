@@ -21,6 +21,7 @@ SUB_AGENT = "sub-agent"
 Told = tuple[str, str, int]
 #: Of Codex's purposes, those that are no agent of their own.
 _PURPOSES = {"compact": "compaction", "memory_consolidation": "memory"}
+_TAG = re.compile(r"<([A-Za-z][\w-]*)[\s>]")
 #: Of a text, so much of its beginning and of its end is searched.
 _SEARCHED = 4096
 _TITLE = re.compile(
@@ -55,7 +56,7 @@ def read_asking(
 
     `tells_failure`: the dialect has a word for a tool that failed, so that its absence says that it did not.
     """
-    thread = digest(_first_words(form.turns))
+    thread = digest(first_words(form.turns))
     results = [
         ToolResult(id, _size(part), part.failed if tells_failure else None)
         for id, number, part in _numbered(form.turns)
@@ -74,15 +75,24 @@ def read_asking(
     )
 
 
-def _first_words(turns: tuple[Turn, ...]) -> str:
-    """The last text of the user before the model first spoke: reminders and surroundings stand before the task."""
-    text = ""
+def first_words(turns: tuple[Turn, ...]) -> str:
+    """The text that a conversation began with: the last of the user's before the model first spoke.
+
+    Agents put surroundings before and reminders behind it, each wrapped in a tag; these count only where there is nothing else.
+    """
+    texts: list[str] = []
     for turn in turns:
         if turn.role is Role.ASSISTANT:
             break
         if turn.role is Role.USER:
-            text = next((part.text for part in reversed(turn.parts) if isinstance(part, Text)), text)
-    return text.strip()
+            texts += (part.text.strip() for part in turn.parts if isinstance(part, Text))
+    plain = [text for text in texts if text and not _is_wrapped(text)]
+    return next(reversed(plain or texts), "")
+
+
+def _is_wrapped(text: str) -> bool:
+    tag = _TAG.match(text)
+    return tag is not None and text.endswith(f"</{tag[1]}>")
 
 
 def _session(form: Request, body: bytes, headers: Mapping[bytes, bytes]) -> bytes:
@@ -125,7 +135,7 @@ def _ends(text: str) -> str:
 
 def told_by(form: Request) -> list[Told]:
     """Every result in a request, by its conversation, its id, and how many of that id stand before it."""
-    thread = digest(_first_words(form.turns))
+    thread = digest(first_words(form.turns))
     return [(thread, id, number) for id, number, _ in _numbered(form.turns)]
 
 

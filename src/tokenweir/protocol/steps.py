@@ -22,6 +22,7 @@ _SECRET = re.compile(
     r"|eyJ[A-Za-z0-9_-]{8,}|(?=[A-Za-z0-9+_-]*[A-Za-z])(?=[A-Za-z0-9+_-]*[0-9])[A-Za-z0-9+_-]{32,}"
 )
 _HIDDEN = "…"
+_MARKS = re.compile(r"[^A-Za-z0-9_-]")
 #: Of the files or programs of a tool call, so many are told in short.
 _NAMES_TOLD = 3
 
@@ -80,6 +81,11 @@ def digest(text: str | bytes) -> str:
 def tool_id(text: str) -> str:
     """An id as it is kept: the same for a call and its result. Each request brings the ids of the whole conversation again."""
     return text if text == shown(text, MOST_ID) else f"#{digest(text)}"
+
+
+def plain_id(id: str) -> str:
+    """What a call and its result are matched by: some agents send ids back with other marks in them (Kimi Code 2.1)."""
+    return _MARKS.sub("_", id)
 
 
 def shown(text: str, most: int) -> str:
