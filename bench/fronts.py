@@ -5,7 +5,7 @@ each, and otherwise each is as its own documents start it, on one core.
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.install import PORTKEY, PYTHON
@@ -35,7 +35,12 @@ def _nginx(directory: Path, upstream: int, buffering: str) -> Server:
     return Server(spawn(nginx(directory, block), CORE, directory / "log"), port)
 
 
-def weir(durability: str, workers: int = 1, cores: frozenset[int] = CORE) -> Callable[[Path, int], Server]:
+WEIR = (sys.executable, "-m", "tokenweir.cli.main")
+
+
+def weir(
+    durability: str, workers: int = 1, cores: frozenset[int] = CORE, command: Sequence[str] = WEIR
+) -> Callable[[Path, int], Server]:
     """`weir up` with a key under a limit in money and a priced model; each call is opened and settled in the ledger."""
 
     def start(directory: Path, upstream: int) -> Server:
@@ -48,7 +53,6 @@ def weir(durability: str, workers: int = 1, cores: frozenset[int] = CORE) -> Cal
             '[[model]]\nname = "bench"\ndeployments = ["up/bench"]\n'
             'price = { input = 4.0, cache_read = 1.0, output = 16.0, currency = "CNY" }\n'
         )
-        command = [sys.executable, "-m", "tokenweir.cli.main"]
         made = [
             *command,
             "keys",
