@@ -42,9 +42,9 @@ def _usage_error(error: ValueError) -> NoReturn:
 
 def directory(data: Path | None, config: Path | None = None) -> Path:
     """The data directory: the one named, or that of the settings. Raises SettingsError."""
+    if data is not None:
+        return data.expanduser().absolute()
     from tokenweir.cli.settings import data_dir
     from tokenweir.cli.settings_file import load_settings
 
-    if data is not None:
-        return data.expanduser().absolute()
     return data_dir(load_settings(os.environ, file=config), os.environ)

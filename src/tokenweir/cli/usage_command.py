@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tokenweir.cli import show
-from tokenweir.cli.moments import parse_moment
 from tokenweir.cli.usage_table import RateUsed, Shown, Tokens, print_usage, rates_used, tokens_of
 from tokenweir.core.clock import Clock
 from tokenweir.core.money import check_currency, format_pico
@@ -120,6 +119,14 @@ def parse_groups(text: str) -> tuple[str, ...]:
     return groups
 
 
+def _moment(text: str, clock: Clock) -> int | None:
+    if not text:
+        return None
+    from tokenweir.cli.moments import parse_moment
+
+    return parse_moment(text, clock.now_us())
+
+
 def run(directory: Path, words: UsageWords, as_json: bool, clock: Clock) -> None:
     """Print usage. Raises ValueError for wrong words, LedgerError."""
     groups, currency = parse_groups(words.by), words.currency.upper()
@@ -127,9 +134,7 @@ def run(directory: Path, words: UsageWords, as_json: bool, clock: Clock) -> None
         raise ValueError("a tree is of accounts: --by account --tree")
     if currency:
         check_currency(currency)
-    now_us = clock.now_us()
-    since_us = parse_moment(words.since, now_us) if words.since else None
-    until_us = parse_moment(words.until, now_us) if words.until else None
+    since_us, until_us = (_moment(text, clock) for text in (words.since, words.until))
     if currency or words.tree:
         from tokenweir.cli import usage_arranged
 
