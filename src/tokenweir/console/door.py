@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import closing
-from urllib.parse import urlsplit
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -35,6 +34,8 @@ FORM_COOKIE = "weir_form"
 CHECKED_AT_ONCE = 2
 #: What a secret may be at most.
 MOST_SECRET = 200
+#: Of an address to come back to.
+LONGEST_PATH = 2_000
 NO_STORE = {"cache-control": "no-store"}
 
 
@@ -95,14 +96,20 @@ class Door:
         return response
 
     def _page(
-        self, request: Request, wrong: str = "", status: int = 200, wait_s: int = 0, name: str = ""
+        self,
+        request: Request,
+        wrong: str = "",
+        status: int = 200,
+        wait_s: int = 0,
+        fields: Mapping[str, str] | None = None,
     ) -> Response:
+        said = {"next": request.query_params.get("next", ""), **(fields or {})}
         prefers = preferences_of(request)
         known = request.cookies.get(FORM_COOKIE, "")
         token = known if len(known) == 64 else self._sessions.token()
         t = words(prefers.language)
         page = page_of(
-            "sign_in.html", t=t, prefers=prefers, token=token, name=name, next=safe_path(request.query_params.get("next", "")),
+            "sign_in.html", t=t, prefers=prefers, token=token, name=said.get("name", ""), next=safe_path(said["next"]),
             wrong=t(f"sign_in.{wrong}", minutes=-(-wait_s // 60)) if wrong else "",
         )  # fmt: skip
         headers = NO_STORE if not wait_s else {**NO_STORE, "retry-after": str(wait_s)}
@@ -116,7 +123,7 @@ class Door:
         fields = await fields_of(request)
         token = request.cookies.get(FORM_COOKIE, "")
         if fields is None or not token or not hmac.compare_digest(token, fields.get("form_token", "")):
-            return self._page(request, "stale", 403)
+            return self._page(request, "stale", 403, fields=fields)
         headers = request.headers
         address = client_address(
             headers.get("x-weir-client", ""), headers.get("x-forwarded-for", ""), self._rules.trusted_proxies
@@ -126,7 +133,7 @@ class Door:
             who["name"] = name
         wait_us = self._lockout.wait_us(self._now_us(), **who)
         if wait_us > 0:
-            return self._page(request, "locked", 429, -(-wait_us // 1_000_000), name)
+            return self._page(request, "locked", 429, -(-wait_us // 1_000_000), fields)
         self._lockout.failed(
             self._now_us(), **who
         )  # before it is known: who asks many times at once counts them all
@@ -138,7 +145,9 @@ class Door:
         if entry.wrong != "unknown":
             self._lockout.forgive(**who)
         if entry.key is None:
-            return self._page(request, entry.wrong, 503 if entry.wrong == "unavailable" else 403, name=name)
+            return self._page(
+                request, entry.wrong, 503 if entry.wrong == "unavailable" else 403, fields=fields
+            )
         self._sessions.end(request.cookies.get(SESSION_COOKIE, ""))
         begun = self._sessions.begin(
             entry.key.id, self._now_us(), digest=entry.digest, password_hash=entry.password_hash
@@ -193,10 +202,6 @@ def _with_role(snapshot: Snapshot, entry: Entry) -> Entry:
 
 def safe_path(path: str) -> str:
     """A path of the console's own; anything else becomes its first page."""
-    try:
-        parts = urlsplit(path)
-    except ValueError:
-        return ROOT
-    own = not parts.scheme and not parts.netloc and "\\" not in path and path.isprintable()
-    below = parts.path == ROOT or parts.path.startswith(f"{ROOT}/")
-    return path if own and below and not parts.path.startswith(SIGN_IN) and len(path) <= 2_000 else ROOT
+    below = path == ROOT or path.startswith((f"{ROOT}/", f"{ROOT}?"))
+    plain = path.isprintable() and "\\" not in path and len(path) <= LONGEST_PATH
+    return path if below and plain and not path.startswith(SIGN_IN) else ROOT

@@ -1,5 +1,6 @@
 """Numbers and moments as people read them. Pure. Money stays an integer to its last digit; rounding is half to even."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ _STEPS = {
     "en": ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")),
     "zh": ((10**12, "万亿"), (10**8, "亿"), (10**4, "万")),
 }
+_LONG_NUMBER = re.compile(r"(?<![\w.,])\d{5,15}(?![\w.,])")
 #: Digits of an amount below one that tell something.
 _SIGNIFICANT = 3
 
@@ -51,6 +53,10 @@ class Format:
         """Every digit."""
         whole, point, fraction = format_pico(pico).partition(".")
         return f"{int(whole):,}{point}{fraction}" if whole != "-0" else f"-0{point}{fraction}"
+
+    def grouped(self, text: str) -> str:
+        """A text whose whole numbers of five digits and more get their separators: `12,000,000 tokens/month`."""
+        return _LONG_NUMBER.sub(lambda found: f"{int(found[0]):,}", text)
 
     def money(self, pico: int, currency: str) -> str:
         """An amount with its currency."""

@@ -18,8 +18,6 @@ COLUMNS = (
     Column("call", "link"),
     Column("model"),
     Column("key", "link"),
-    Column("account"),
-    Column("upstream"),
     Column("outcome", "badge"),
     Column("prompt", "number"),
     Column("cached", "number"),
@@ -27,6 +25,8 @@ COLUMNS = (
     Column("cost", "money"),
     Column("ttft", "ms"),
     Column("duration", "ms"),
+    Column("upstream"),
+    Column("account"),
 )
 _TONES = {Ended.OK: "good", Ended.CANCELLED: "", Ended.REFUSED: "warn"}
 
@@ -104,8 +104,6 @@ def _row(visit: Visit, row: CallRow) -> tuple[object, ...]:
         Link(row.call[-12:], visit.to(f"/calls/{row.call}")),
         row.model,
         Link(row.key if key is None else key.name, visit.to(f"/keys/{row.key}")),
-        row.account,
-        row.upstream,
         outcome_badge(row.outcome),
         row.usage.prompt,
         row.usage.cache_read,
@@ -113,6 +111,8 @@ def _row(visit: Visit, row: CallRow) -> tuple[object, ...]:
         paid(visit, row),
         None if row.ttft_us is None else row.ttft_us / 1000,
         None if row.duration_us is None else row.duration_us / 1000,
+        row.upstream or None,
+        row.account,
     )
 
 

@@ -82,7 +82,7 @@ def show(visit: Visit) -> Outcome:
             _account(visit, plan.account),
             plan.name,
             f"{plan.fee} {plan.currency}",
-            f"{plan.allowance} {plan.allowance_unit}" if plan.allowance_unit else None,
+            visit.format.grouped(f"{plan.allowance} {plan.allowance_unit}") if plan.allowance_unit else None,
             format_percent(plan.overage_bp) if plan.overage_bp else None,
             micros(plan.starts),
         )
@@ -109,7 +109,8 @@ def _allowance(visit: Visit, balance: object) -> str | None:
     allowance = getattr(balance, "allowance", None)
     if allowance is None:
         return None
-    return visit.t("credit.left_of", left=allowance.left, amount=allowance.amount, unit=allowance.unit)
+    text = visit.t("credit.left_of", left=allowance.left, amount=allowance.amount, unit=allowance.unit)
+    return visit.format.grouped(text)
 
 
 # --- forms

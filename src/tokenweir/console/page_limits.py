@@ -43,7 +43,7 @@ def _row(visit: Visit, now: LimitNow) -> tuple[object, ...]:
     return (
         scope_link(visit, now.scope),
         now.limit.model or visit.t("limits.all_models"),
-        now.text,
+        visit.format.grouped(now.text),
         Bar(now.spent, now.reserved, now.limit.amount, now.limit.unit),
         now.renews_at_us,
         now.zone if now.limit.window in ("day", "month") else None,

@@ -47,16 +47,15 @@ def key(visit: Visit, fields: Mapping[str, str]) -> Outcome:
     session, now_us = visit.session, visit.asked.now_us
     if not session.trial or session.trial_until_us - SPARE_US < now_us:
         until_us = now_us + GOOD_US
-        body = {
+        body: dict[str, object] = {
             "name": "console, try it",
-            "run": f"console-{now_us // 1_000_000}",
             "expires": visit.format.iso(until_us),
             "limits": [LIMIT],
             "models": visit.asked.actor.models,
             "dialects": visit.asked.actor.dialects,
         }
-        if visit.asked.actor.run:
-            del body["run"]
+        if visit.asked.actor.role != "member":  # whose keys belong to the runs that its own does
+            body["run"] = f"console-{now_us // 1_000_000}"
         made = visit.do("create_key", body=body)
         if isinstance(made, Problem):
             return Data({"problem": made.detail})

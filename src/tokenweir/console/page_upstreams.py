@@ -8,7 +8,7 @@ from tokenweir.console.outside import Served
 from tokenweir.console.page import Outcome, Redirect, Visit, shown
 from tokenweir.console.page_prices import price_now
 from tokenweir.console.periods import HOUR_US
-from tokenweir.console.table import Badge, Column, Link, Table
+from tokenweir.console.table import Badge, Chart, Column, Link, Series, Table
 from tokenweir.ledger.views.upstreams import Lately, lately
 
 _COLUMNS = (
@@ -22,7 +22,7 @@ _COLUMNS = (
     Column("ttft_p95", "ms"),
     Column("cached", "share"),
     Column("models", "number"),
-    Column("price", "long"),
+    Column("price"),
     Column("last", "time"),
     Column("address", "long"),
 )
@@ -59,7 +59,28 @@ def show(visit: Visit) -> Outcome:
         )
     table = Table(name="upstreams", words="upstreams", columns=_COLUMNS, rows=rows)
     return shown(
-        "upstreams.html", tables=(table,), drained=drained, names=[n for n in known if n not in drained]
+        "upstreams.html",
+        tables=(table,),
+        charts=(_speed(visit, found),),
+        drained=drained,
+        names=[n for n in known if n not in drained],
+    )
+
+
+def _speed(visit: Visit, found: Mapping[str, Lately]) -> Chart:
+    names = sorted(found)
+    series = [
+        Series(word, [_ms(found[name].ttft_at(part)) for name in names])
+        for word, part in ((visit.t("upstreams.half"), 0.5), ("95 %", 0.95))
+    ]
+    return Chart(
+        name="speed",
+        title="upstreams.speed",
+        kind="hbar",
+        labels=names,
+        series=series,
+        unit="ms",
+        label_column="upstream",
     )
 
 
