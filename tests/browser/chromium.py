@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 PROGRAM = Path(os.environ.get("WEIR_TEST_CHROMIUM", "/usr/bin/chromium"))
 #: Without a display, a graphics card or a way out.
@@ -14,6 +14,8 @@ ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+#: Machines are busy.
+PATIENCE_MS = 60_000
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
 
 
@@ -34,7 +36,7 @@ class Visitor:
     def __init__(self, browser: Browser, address: str, language: str = "en", **context: Any) -> None:
         context = {"viewport": {"width": 1280, "height": 800}, "timezone_id": "Asia/Shanghai", **context}
         self.context = browser.new_context(locale=LANGUAGES[language], **context)
-        self.context.set_default_timeout(60_000)  # machines are busy
+        self.context.set_default_timeout(PATIENCE_MS)
         self.page: Page = self.context.new_page()
         self.address = address
         self.complaints: list[str] = []
@@ -55,7 +57,7 @@ class Visitor:
         """Load a page of the console, with all its charts drawn."""
         answer = self.page.goto(f"{self.address}/console{path}", wait_until="load")
         assert answer is not None and answer.status == 200, (path, answer and answer.status)
-        self.page.wait_for_function("!document.querySelector('[data-chart]:not([data-drawn])')")
+        expect(self.page.locator("[data-chart]:not([data-drawn])")).to_have_count(0, timeout=PATIENCE_MS)
 
     def close(self) -> None:
         self.context.close()

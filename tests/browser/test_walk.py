@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import Visitor
+from chromium import PATIENCE_MS, Visitor
+from playwright.sync_api import expect
 from weir_process import Home, free_port, simulated, wait_for
 
 
@@ -45,9 +46,7 @@ def test_from_an_empty_ledger_to_the_first_call(browser: Any, gateway: tuple[Hom
     command = page.inner_text(".empty .command code")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=address)
     page.click(".empty [data-copy]")
-    page.wait_for_function(
-        "document.querySelector('[data-copy]').textContent === document.body.dataset.copied"
-    )
+    says(page, ".empty [data-copy]", "Copied")
     assert page.evaluate("navigator.clipboard.readText()") == command
     done = subprocess.run(
         ["bash", "-c", command.replace("YOUR_KEY", key)], capture_output=True, text=True, check=True
@@ -68,7 +67,7 @@ def test_a_model_is_tried_and_its_cost_comes_as_it_runs(browser: Any, gateway: t
     visitor.open("/try")
     page = visitor.page
     page.click("[data-send]")
-    page.wait_for_function("/about .* CNY/.test(document.querySelector('[data-meter]').textContent)")
+    says(page, "[data-meter]", r"about .* CNY")
     page.wait_for_selector("[data-meter] a")
     assert re.search(
         r"\d+ tokens in, \d+ out, reported by the upstream; 0\.\d+ CNY", page.inner_text("[data-meter]")
@@ -93,12 +92,10 @@ def test_what_is_under_way_is_seen_on_every_page(browser: Any, gateway: tuple[Ho
     other.fill("textarea", "Tell me a long story. " * 30)
     other.fill("[name=most]", "400")
     other.click("[data-send]")
-    page.wait_for_function("document.querySelector('[data-now-calls]').textContent === '1'")
-    page.wait_for_function(
-        "Number(document.querySelector('[data-now-tokens]').textContent.replace(',', '')) > 0"
-    )
+    says(page, "[data-now-calls]", r"^1$")
+    says(page, "[data-now-tokens]", r"^[1-9]")
     other.click("[data-stop]")
-    page.wait_for_function("document.querySelector('[data-now-calls]').textContent === '0'")
+    says(page, "[data-now-calls]", r"^0$")
     visitor.close()
 
 
@@ -158,6 +155,11 @@ def test_a_stream_of_events_does_not_hold_up_the_end(browser: Any, tmp_path: Pat
         process.wait(20)  # far less than the drain may take
         assert process.returncode == 0
         visitor.close()
+
+
+def says(page: Any, selector: str, pattern: str) -> None:
+    """Wait until it does. Without a script in the page: its policy takes none of a text."""
+    expect(page.locator(selector)).to_have_text(re.compile(pattern), timeout=PATIENCE_MS)
 
 
 def _is_up(page: Any, address: str) -> bool:

@@ -137,6 +137,8 @@ def _answered(
     try:
         with console.desk.reading(page.resource, session.holder) as asked:
             if isinstance(asked, Problem):
+                if asked.status == 401:  # else the sign-in page would send it back here
+                    console.door.end_session(request)
                 return _refused(asked, request, prefers)
             visit = Visit(
                 asked=asked,

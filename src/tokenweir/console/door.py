@@ -63,6 +63,10 @@ class Door:
         token = request.cookies.get(SESSION_COOKIE, "")
         return self._sessions.find(token, self._now_us(), touch=touch) if token else None
 
+    def end_session(self, request: Request) -> None:
+        """Its key is not good any more."""
+        self._sessions.end(request.cookies.get(SESSION_COOKIE, ""))
+
     def is_own_form(self, session: Session, fields: Mapping[str, str]) -> bool:
         """Whether a form comes from a page of this session: no other site knows its token."""
         return hmac.compare_digest(fields.get("form_token", "").encode(), session.form_token.encode())

@@ -24,7 +24,7 @@ _COLUMNS = (
     Column("models", "number"),
     Column("price"),
     Column("last", "time"),
-    Column("address", "long"),
+    Column("address"),
 )
 #: How far back "lately" goes.
 LATELY_US = 24 * HOUR_US

@@ -28,22 +28,24 @@ for (const form of document.querySelectorAll("form[data-auto]")) {
   form.addEventListener("change", () => form.requestSubmit());
 }
 
-for (const button of document.querySelectorAll("[data-copy]")) {
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    const text = button.parentElement.querySelector("code").textContent;
-    const before = button.textContent;
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch {
-      // Without TLS a browser gives no clipboard: select it, so that one key copies it.
-      getSelection().selectAllChildren(button.parentElement.querySelector("code"));
-      return;
-    }
-    button.textContent = document.body.dataset.copied;
-    setTimeout(() => { button.textContent = before; }, 1500);
-  });
-}
+const showCopy = (within) => within.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
+showCopy(document);
+document.addEventListener("weir:fresh", (event) => showCopy(event.target));
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const code = button.parentElement.querySelector("code");
+  const before = button.textContent;
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+  } catch {
+    // Without TLS a browser gives no clipboard: select it, so that one key copies it.
+    getSelection().selectAllChildren(code);
+    return;
+  }
+  button.textContent = document.body.dataset.copied;
+  setTimeout(() => { button.textContent = before; }, 1500);
+});
 
 for (const form of document.querySelectorAll("form[data-confirm]")) {
   form.addEventListener("submit", (event) => {
@@ -62,7 +64,8 @@ if (now && "EventSource" in window) {
   const readRegions = async () => {
     const regions = document.querySelectorAll("[data-live]");
     if (!regions.length || reading || document.hidden) return;
-    if (document.activeElement && document.activeElement.closest("[data-live]")) return; // somebody is in it
+    const active = document.activeElement;
+    if (active && active.closest("[data-live]") && !active.matches("[data-copy]")) return; // somebody is in it
     reading = true;
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "error" });
