@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from http.client import HTTPConnection
 from pathlib import Path
@@ -189,6 +190,19 @@ def stubborn(task: str) -> None:
     Path("left.txt").write_text(str(child.pid))
     while True:
         ask(task + " x" * 2_000)
+
+
+def swarm(task: str) -> None:
+    """As stubborn, on eight connections at once."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+    def spin() -> None:
+        while True:
+            ask(task + " x" * 2_000)
+
+    for _ in range(8):
+        threading.Thread(target=spin).start()
 
 
 def sleep(task: str) -> None:

@@ -84,6 +84,13 @@ def test_an_agent_that_heeds_nothing_is_ended_within_its_budget(desk: Desk) -> N
     desk.assert_closed(run)
 
 
+def test_of_an_agent_that_asks_on_many_connections_each_is_refused_once(desk: Desk) -> None:
+    run = desk.run("swarm", budget="¥0.03", code=20)
+    assert run["ending"] == "out of budget" and Decimal(run["cost"].get("CNY", "0")) <= Decimal("0.03")
+    assert 1 <= run["refused"] <= 8 + 1  # the one that told it, and a further one on each
+    desk.assert_closed(run)
+
+
 @pytest.mark.parametrize(("option", "amount"), [("--tokens", "20k"), ("--calls", "3")])
 def test_tokens_and_calls_are_limits_as_well(desk: Desk, option: str, amount: str) -> None:
     run = desk.run("stubborn", option, amount, code=20)
