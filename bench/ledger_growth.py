@@ -1,8 +1,10 @@
-"""How a ledger behaves as it grows: one file, filled through the writer's own journal, read at several sizes.
+"""How a ledger behaves as it grows: one file, written to and read at several sizes.
 
-    .venv/bin/python -m bench.ledger_growth --data DIR [--stages 1,10,50] [--minutes 40]
+    .venv/bin/python -m bench.ledger_growth --data DIR [--stages 1,10,50]
 
-Calls come at a constant rate (`--calls-a-day`), so that a larger ledger is an older one. Filling goes in big commits; after
+Calls come at a constant rate (`--calls-a-day`), so that a larger ledger is an older one. Up to the first size every call goes through
+the writer's own journal. From there on the days that are there are added again and again (`bench.ledger_days`: the same entries,
+sums and spending at a tenth of the time), and at each size a hundred thousand calls go through the journal. That goes in big commits; after
 every hundred thousand calls some commits of 32 calls are made and timed, each waiting for the disk as `durability = "fsync"`
 says, since that is what a gateway does. At each stage the file is closed, measured, read by the commands, and taken up
 again. What was measured is kept in figures/ledger_growth.json; `bench.pages` writes the table and draws the curve.
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import figures, machine
+from bench.ledger_days import lengthen
 from bench.ledger_size import Filler
 from tokenweir.ledger.database import DATABASE_NAME
 from tokenweir.ledger.views import iso_time
@@ -78,6 +81,15 @@ def step(filler: Filler, calls: int) -> dict[str, float]:
         "commit_p50_ms": round(commits_ms[len(commits_ms) // 2], 3),
         "commit_p90_ms": round(commits_ms[len(commits_ms) * 9 // 10], 3),
     }
+
+
+def lengthened(filler: Filler, data: Path, first: tuple[int, int], times: int) -> dict[str, float]:
+    """Add the days of the first stage so many times, and then some calls through the journal, to see how it goes by now."""
+    filler.close()
+    next_us = lengthen(data, *first, times)
+    filler.goes_on(filler.written + times * first[1], next_us)
+    filler.open()
+    return step(filler, STEP)
 
 
 def stage(filler: Filler, data: Path, verify_upto: int, copies: Path | None) -> dict[str, object]:
@@ -142,14 +154,13 @@ def report(kept: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Fill, measure, keep; whatever has been measured when time is up."""
+    """Fill, measure, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument(
         "--stages", default="1,10,50", help="sizes to read the ledger at, in millions of calls"
     )
     parser.add_argument("--calls-a-day", type=int, default=333_333)
-    parser.add_argument("--minutes", type=float, default=40.0, help="after these nothing more is filled in")
     parser.add_argument("--verify-upto", type=int, default=10, help="millions of calls")
     parser.add_argument(
         "--copies", type=Path, metavar="DIR", help="lay a copy of the file here at each stage"
@@ -158,7 +169,6 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=KEPT, metavar="FILE")
     options = parser.parse_args()
     gc.disable()  # nothing here refers to itself, and a collection reads all that is under way
-    end = time.monotonic() + options.minutes * 60
     filler = Filler(options.data, options.calls_a_day, options.seed, "fsync")
     told = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
@@ -171,14 +181,17 @@ def main() -> None:
     def keep() -> None:
         options.keep.write_text(json.dumps(told | {"steps": steps, "stages": stages}, indent=1) + "\n")
 
-    for wanted in (round(float(text) * 1e6) for text in options.stages.split(",")):
-        while filler.written < wanted and time.monotonic() < end:
-            steps.append(step(filler, min(STEP, wanted - filler.written)))
-            keep()
-        if not stages or stages[-1]["calls"] != filler.written:
-            stages.append(stage(filler, options.data, options.verify_upto * 1_000_000, options.copies))
-            keep()
-            print(stages[-1], file=sys.stderr, flush=True)
+    sizes = [round(float(text) * 1e6) for text in options.stages.split(",")]
+    while filler.written < sizes[0]:
+        steps.append(step(filler, min(STEP, sizes[0] - filler.written)))
+        keep()
+    first = (filler.last_seq, filler.written)
+    for wanted in sizes:
+        if wanted > filler.written:
+            steps.append(lengthened(filler, options.data, first, (wanted - filler.written) // first[1]))
+        stages.append(stage(filler, options.data, options.verify_upto * 1_000_000, options.copies))
+        keep()
+        print(stages[-1], file=sys.stderr, flush=True)
     filler.close()
     print(report(told | {"steps": steps, "stages": stages}))
 

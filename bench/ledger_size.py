@@ -50,6 +50,7 @@ class Filler:
         self._calls_a_day = calls_a_day
         self._data, self._durability = data, durability
         self.written = 0
+        self._from = (0, START_US)  # so many calls were there at that moment
         self.open()
         for number in range(KEYS):
             name = f"key-{number:02d}"
@@ -72,9 +73,19 @@ class Filler:
         self._store.close()
 
     @property
+    def last_seq(self) -> int:
+        """The last entry."""
+        return self._store.last_seq
+
+    def goes_on(self, written: int, at_us: int) -> None:
+        """The ledger was made longer meanwhile: so many calls are in it, and the next is opened then."""
+        self.written, self._from = written, (written, at_us)
+
+    @property
     def now_us(self) -> int:
         """When the next call is opened."""
-        return START_US + self.written * 86_400_000_000 // self._calls_a_day
+        number, at_us = self._from
+        return at_us + (self.written - number) * 86_400_000_000 // self._calls_a_day
 
     def write(self, calls: int) -> tuple[float, float]:
         """Open so many calls in one commit and settle them in the next; seconds that each commit took."""
