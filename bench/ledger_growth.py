@@ -146,7 +146,8 @@ def report(kept: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     loads = [stage["load"] for stage in kept["stages"]]
     return (
-        f"{kept['date']}, {kept['machine']}, at loads of {min(loads):g} to {max(loads):g}, {kept['calls_a_day']:,} calls a day. Of commands the "
+        f"{kept['date']}, {kept['machine']}, at loads of {min(loads):g} to {max(loads):g}, {kept['calls_a_day']:,} calls a day, the first "
+        f"{kept['through_journal']:,} through the journal. Of commands the "
         f"processor's ms, the interpreter's start included; of `verify` the processor's seconds, and the wall's. A commit is timed {SMALL_COMMITS} "
         f"times after every {STEP:,} calls, with the disk waited for; the median of all since the row above.\n\n"
         + "\n".join(lines)
@@ -161,7 +162,7 @@ def main() -> None:
         "--stages", default="1,10,50", help="sizes to read the ledger at, in millions of calls"
     )
     parser.add_argument("--calls-a-day", type=int, default=333_333)
-    parser.add_argument("--verify-upto", type=int, default=10, help="millions of calls")
+    parser.add_argument("--verify-upto", type=int, default=11, help="millions of calls")
     parser.add_argument(
         "--copies", type=Path, metavar="DIR", help="lay a copy of the file here at each stage"
     )
@@ -170,10 +171,12 @@ def main() -> None:
     options = parser.parse_args()
     gc.disable()  # nothing here refers to itself, and a collection reads all that is under way
     filler = Filler(options.data, options.calls_a_day, options.seed, "fsync")
+    sizes = [round(float(text) * 1e6) for text in options.stages.split(",")]
     told = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": machine.describe(),
         "calls_a_day": options.calls_a_day,
+        "through_journal": sizes[0],
     }
     steps: list[dict[str, float]] = []
     stages: list[dict[str, object]] = []
@@ -181,7 +184,6 @@ def main() -> None:
     def keep() -> None:
         options.keep.write_text(json.dumps(told | {"steps": steps, "stages": stages}, indent=1) + "\n")
 
-    sizes = [round(float(text) * 1e6) for text in options.stages.split(",")]
     while filler.written < sizes[0]:
         steps.append(step(filler, min(STEP, sizes[0] - filler.written)))
         keep()
