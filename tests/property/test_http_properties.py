@@ -268,6 +268,8 @@ def test_a_head_that_is_known_is_not_read_again() -> None:
 class Sink(AnswerSink):
     """Notes what an attempt is told."""
 
+    joins = True
+
     def __init__(self) -> None:
         self.told: list[object] = []
         self.body = b""
@@ -334,7 +336,7 @@ ANSWERS = st.sampled_from(
 )
 
 
-def test_chunks_of_one_read_are_handed_on_as_one_piece() -> None:
+def test_chunks_of_one_read_are_handed_on_as_one_piece_where_that_may_be() -> None:
     sink, pieces = Sink(), []
     connection = UpstreamConnection(cast(Upstream, Owner()))
     connection.connection_made(cast(asyncio.Transport, Transport()))
@@ -344,6 +346,12 @@ def test_chunks_of_one_read_are_handed_on_as_one_piece() -> None:
     connection.data_received(chunk(b"two") + chunk(b"three") + b"4\r\nfo")
     connection.data_received(b"ur\r\n0\r\n\r\n")
     assert pieces == [b"one", b"twothreefo", b"ur"]
+    pieces.clear()
+    sink.joins = False
+    connection.send(sink, b"", b"")
+    connection.data_received(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    connection.data_received(chunk(b"two") + chunk(b"three") + b"0\r\n\r\n")
+    assert pieces == [b"two", b"three"]
     assert sink.told[-1] == "end"
 
 

@@ -134,6 +134,11 @@ class Attempt:
             if self.call.most_output is not None:
                 self.meter.bound(self.call.most_output)
 
+    @property
+    def joins(self) -> bool:
+        """An error after nothing but comments, say, is another deployment's chance only while no byte has gone to the client."""
+        return self.bound or self.meter is None
+
     def answer_data(self, data: bytes) -> None:
         if self.ttft_us is None:
             self.ttft_us = self.call.clock.now_us() - self.call.arrived_us

@@ -108,6 +108,8 @@ def control_process(data_dir: Path, loop: asyncio.AbstractEventLoop, ticks_per_s
 class Passing:
     """An `Exchange` for its connection, and the sink of the control process's answer."""
 
+    joins = True
+
     def __init__(self, worker: "Worker", client: AnsweringConnection, request: Request) -> None:
         self._client: AnsweringConnection | None = client
         self._request = request

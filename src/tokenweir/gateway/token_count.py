@@ -27,6 +27,8 @@ _JSON = b"content-type: application/json\r\n"
 class TokenCount:
     """An `Exchange` for its connection, and the sink of its upstream's answer."""
 
+    joins = True
+
     def __init__(self, worker: "Worker", client: AnsweringConnection, request: Request) -> None:
         self._worker = worker
         self._client: AnsweringConnection | None = client

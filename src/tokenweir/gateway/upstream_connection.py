@@ -47,6 +47,11 @@ class Fault(Enum):
 class AnswerSink(Protocol):
     """Who gets the answer: an attempt of a call."""
 
+    @property
+    def joins(self) -> bool:
+        """Whether pieces of the body that came together may be told as one: not where each decides what becomes of the next."""
+        ...
+
     def connected(self, connection: "UpstreamConnection") -> None:
         """A connection is there: send. Called again where it turns out to have been closed by its peer before."""
         ...
@@ -185,10 +190,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(Fault.MALFORMED, f"more than {MAX_UNSEEN_BYTES} bytes of headers")
 
     def _hand_on(self) -> None:
-        """What one read brought of a body, all at once: each piece would be a write to the client."""
+        """What one read brought of a body, at once where that may be: each piece would be a write to the client."""
         pieces, self._pieces = self._pieces, []
-        if pieces and self._sink is not None:
-            self._sink.answer_data(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if len(pieces) > 1 and self._sink is not None and self._sink.joins:
+            pieces = [b"".join(pieces)]
+        for piece in pieces:
+            if self._sink is not None:  # else whoever takes it in has had enough
+                self._sink.answer_data(piece)
 
     def eof_received(self) -> bool:
         if self._sink is not None and self._status and not self._framed:
