@@ -2,6 +2,9 @@
 
 import pytest
 from hypothesis import HealthCheck, settings
+from postgres_server import postgres
+
+__all__ = ["postgres"]  # a fixture: one server for all who need it
 
 # Machines are busy: how long an example takes says nothing about it.
 _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)

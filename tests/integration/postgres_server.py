@@ -43,8 +43,8 @@ class Server:
             "initdb", "-D", str(base / "data"), "-U", "weir", "--encoding=UTF8", "--no-locale", "--no-sync"
         )
         settings = {**_SETTINGS, "unix_socket_directories": f"'{base}'"}
-        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-        self._run("pg_ctl", "-D", str(base / "data"), "-l", str(base / "log"), "-o", options, "-w", "start")
+        self._options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        self.start()
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
@@ -78,7 +78,8 @@ class Server:
         self._run("pg_ctl", "-D", str(self._base / "data"), "-m", "immediate", "-w", "stop")
 
     def start(self) -> None:
-        self._run("pg_ctl", "-D", str(self._base / "data"), "-l", str(self._base / "log"), "-w", "start")
+        data, log = str(self._base / "data"), str(self._base / "log")
+        self._run("pg_ctl", "-D", data, "-l", log, "-o", self._options, "-w", "start")
 
 
 def _programs(base: Path, *, copied: bool) -> Path:

@@ -9,7 +9,7 @@ from billed_ledger import CNY, DAY_US, Books
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
-from postgres_server import Server, postgres
+from postgres_server import Server
 from test_invoice_properties import ACCOUNTS, STEPS, issue_last_month, play
 from test_journal_stateful import JournalMachine
 
@@ -38,8 +38,6 @@ from tokenweir.ledger.views.accounts import month_usage
 from tokenweir.ledger.views.credit import purses_now
 from tokenweir.ledger.views.limits import limits_now
 from tokenweir.ledger.views.standing import Asked, standing
-
-__all__ = ["postgres"]  # a fixture
 
 _TABLES = ("prices", "changes", "meta", *(rollup.table for rollup in ROLLUPS))
 

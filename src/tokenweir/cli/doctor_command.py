@@ -23,6 +23,7 @@ from tokenweir.cli.system import SystemClock
 from tokenweir.core.errors import LedgerError, TokenweirError
 from tokenweir.gateway.config import UpstreamConfig
 from tokenweir.ledger.database import FAULTS, ledger_file
+from tokenweir.ledger.schema import has_ledger
 from tokenweir.ledger.views import last_seq, open_reader
 
 LEAST_FREE_BYTES = 512 * 1024 * 1024
@@ -149,9 +150,9 @@ def _disk(directory: Path) -> Finding:
 
 
 def _ledger(directory: Path) -> Finding:
-    if not ledger_file(directory).exists():
-        return Finding("ledger", "ok", "none yet; `weir up` makes it")
     try:
+        if not has_ledger(directory):
+            return Finding("ledger", "ok", "none yet; `weir up` makes it")
         connection = open_reader(directory)
         try:
             if ledger_file(directory).stat().st_size > QUICK_CHECK_BYTES:

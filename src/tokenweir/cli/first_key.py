@@ -7,8 +7,8 @@ import msgspec
 from tokenweir.cli.system import random_bytes
 from tokenweir.core.clock import Clock
 from tokenweir.ledger.changing import make_changes
-from tokenweir.ledger.database import ledger_file
 from tokenweir.ledger.new_key import make_key
+from tokenweir.ledger.schema import has_ledger
 from tokenweir.ledger.terms import DEFAULT_ACCOUNT, SetKey
 from tokenweir.ledger.views.terms import terms_now
 
@@ -19,7 +19,7 @@ def first_key(directory: Path, clock: Clock) -> str:
     Called before the writer starts; it makes the ledger, so that a disk or a schema that is no good is
     told at once.
     """
-    if ledger_file(directory).exists() and terms_now(directory).keys:
+    if has_ledger(directory) and terms_now(directory).keys:
         return ""
     record, secret = make_key("first", DEFAULT_ACCOUNT, now_us=clock.now_us(), random_bytes=random_bytes)
     make_changes(directory, [SetKey(msgspec.structs.replace(record, role="owner"))], clock)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tokenweir.cli.running import prepare_data_dir
 from tokenweir.core.clock import Clock
 from tokenweir.ledger.changing import make_changes
-from tokenweir.ledger.database import ledger_file
+from tokenweir.ledger.schema import has_ledger
 from tokenweir.ledger.terms import DEFAULT_ACCOUNT, Change, KeyRecord, Terms
 from tokenweir.ledger.views.terms import terms_now
 
@@ -25,7 +25,7 @@ def change(directory: Path, changes: Sequence[Change], clock: Clock, by: Terms |
 def terms_to_change(directory: Path) -> Terms:
     """The terms in force; none where there is no ledger yet: the first change makes it. Raises LedgerError."""
     prepare_data_dir(directory)
-    return terms_now(directory) if ledger_file(directory).is_file() else Terms()
+    return terms_now(directory) if has_ledger(directory) else Terms()
 
 
 def find_key(terms: Terms, word: str) -> KeyRecord:

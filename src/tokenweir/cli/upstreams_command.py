@@ -12,7 +12,7 @@ from tokenweir.cli.settings_file import load_settings
 from tokenweir.cli.sources import catalog_book, present_models, resolve_now
 from tokenweir.cli.terms_words import change, meant, terms_to_change
 from tokenweir.core.clock import Clock
-from tokenweir.ledger.database import ledger_file
+from tokenweir.ledger.schema import has_ledger
 from tokenweir.ledger.terms import Drained, DrainUpstream, RestoreUpstream
 from tokenweir.ledger.views import iso_time, open_reader
 from tokenweir.ledger.views.upstreams import Lately, lately
@@ -48,7 +48,7 @@ def list_all(
     directory, addresses = _served(environ, config, data)
     drained = terms_to_change(directory).drained
     found: dict[str, Lately] = {}
-    if ledger_file(directory).is_file():
+    if has_ledger(directory):
         with closing(open_reader(directory)) as db:
             found = lately(db, clock.now_us() - DAY_US)
     lines = tuple(

@@ -14,6 +14,14 @@ DATABASE_NAME = "ledger.sqlite3"
 URL_NAME = "ledger.url"
 
 
+#: Told why, once.
+OnLost = Callable[[str], object]
+
+
+def bear_it(_why: str) -> None:
+    """A connection that is lost raises what its statements raise, and that is all."""
+
+
 class Cursor(Protocol):
     """What a statement answered: rows are tuples."""
 
@@ -56,9 +64,8 @@ class Database(NamedTuple):
     begin_reading: str  # one that sees one moment
     empty: str  # remove all rows of the connection's own table {}
     names: str  # the strings of a JSON array, for `IN`; {} is its parameter
-    connect: Callable[
-        [Path, str], Connection
-    ]  # to write, in a data directory that is there, as durable as it says
+    #: To write, in a data directory that is there, as durable as it says; it tells where a connection is lost for good.
+    connect: Callable[..., Connection]
     connect_reader: Callable[[Path], Connection]  # to read, and to write tables of the connection's own
     read_only: str  # from this statement on it writes no tables of its own either
     #: A copy of the whole before a migration from a version; nothing where that is left to the database's own tools.

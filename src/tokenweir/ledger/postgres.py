@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tokenweir.core.errors import LedgerBusyError, LedgerError
-from tokenweir.ledger.database import URL_NAME, Connection, Cursor, Database, DatabaseFault
+from tokenweir.ledger.database import URL_NAME, Connection, Cursor, Database, DatabaseFault, OnLost, bear_it
 
 if TYPE_CHECKING:
     import psycopg
@@ -27,8 +27,8 @@ _PARAMETER = re.compile(r"\?|:([a-z_]+)|%")
 class PostgresConnection:
     """A connection that takes the parameters of SQL as the ledger writes them, and raises DatabaseFault."""
 
-    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
-        self._db = connection
+    def __init__(self, connection: "psycopg.Connection[Any]", on_lost: OnLost = bear_it) -> None:
+        self._db, self.on_lost = connection, on_lost
 
     @property
     def database(self) -> Database:
@@ -65,7 +65,10 @@ class PostgresConnection:
         try:
             return statement()
         except psycopg.Error as error:
-            raise DatabaseFault(" ".join(str(error).split())) from error
+            why = " ".join(str(error).split())
+            if self._db.closed:
+                self.on_lost(why)
+            raise DatabaseFault(why) from error
 
 
 @lru_cache(maxsize=1024)
@@ -114,7 +117,7 @@ def _connect(data_dir: Path) -> PostgresConnection:
     return PostgresConnection(connection)
 
 
-def connect(data_dir: Path, durability: str) -> Connection:
+def connect(data_dir: Path, durability: str, on_lost: OnLost = bear_it) -> Connection:
     """Write. Raises LedgerBusyError or LedgerError."""
     db = _connect(data_dir)
     db.execute(f"SET synchronous_commit = {_SYNCHRONOUS[durability]}")
@@ -124,6 +127,7 @@ def connect(data_dir: Path, durability: str) -> Connection:
         raise LedgerBusyError(
             f"the PostgreSQL database that {data_dir / URL_NAME} names has a writer already"
         )
+    db.on_lost = on_lost
     return db
 
 

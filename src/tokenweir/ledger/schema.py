@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tokenweir.core.errors import LedgerError
 from tokenweir.ledger import rollups
-from tokenweir.ledger.database import Connection
+from tokenweir.ledger.database import FAULTS, Connection, database_of, ledger_file
 
 SCHEMA_VERSION = 5
 
@@ -245,6 +245,19 @@ def read_version(connection: Connection) -> int:
     if row is None or not isinstance(row[0], int):
         raise LedgerError("the ledger does not name its schema version; restore it from a backup")
     return int(row[0])
+
+
+def has_ledger(data_dir: Path) -> bool:
+    """Whether there is one yet, be it whole or not. Raises LedgerError where the database that it lies in does not answer."""
+    if not ledger_file(data_dir).exists():
+        return False
+    connection = database_of(data_dir).connect_reader(data_dir)
+    try:
+        return connection.execute(connection.database.tables).fetchone() is not None
+    except FAULTS:
+        return True  # whoever opens it is told what is wrong
+    finally:
+        connection.close()
 
 
 def check_version(connection: Connection) -> None:

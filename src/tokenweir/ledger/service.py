@@ -317,9 +317,17 @@ def serve(data_dir: Path, clock: Clock, *, durability: str = "fsync") -> None:
         os.close(lock)
 
 
+def _end_at_once(why: str) -> None:
+    """The database is gone, perhaps with a commit that it had taken. What is true then stands in it, and is read at the next
+    start; workers send again what was not confirmed, as they do when this process is killed.
+    """
+    print(f"ledger: the database is lost: {why}", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
 async def _serve(data_dir: Path, clock: Clock, durability: str) -> None:
     loop = asyncio.get_running_loop()
-    store = Store(data_dir, durability)
+    store = Store(data_dir, durability, _end_at_once)
     writer = Writer(Journal(store, clock), loop, data_dir)
     path = data_dir / SOCKET_NAME
     path.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tokenweir.core.errors import LedgerError
-from tokenweir.ledger.database import DATABASE_NAME, Connection, Database
+from tokenweir.ledger.database import DATABASE_NAME, Connection, Database, OnLost, bear_it
 
 #: The write-ahead log is folded with force beyond this. Commits wait for readers meanwhile, but no longer than that.
 LOG_BYTES = 64 * 1024 * 1024
@@ -20,8 +20,8 @@ class SqliteConnection(sqlite3.Connection):
     database: Database
 
 
-def connect(data_dir: Path, durability: str) -> Connection:
-    """Write; the file is made where there is none. Raises sqlite3.Error or OSError."""
+def connect(data_dir: Path, durability: str, on_lost: OnLost = bear_it) -> Connection:
+    """Write; the file is made where there is none, and is never lost. Raises sqlite3.Error or OSError."""
     path = data_dir / DATABASE_NAME
     new = not path.exists()
     db = sqlite3.connect(str(path), isolation_level=None, factory=SqliteConnection)

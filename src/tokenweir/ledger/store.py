@@ -12,7 +12,7 @@ from tokenweir.core.errors import LedgerError
 from tokenweir.core.money import PICO
 from tokenweir.ledger import rollups
 from tokenweir.ledger.budgets import Counted, spent_by
-from tokenweir.ledger.database import FAULTS, Connection, database_of
+from tokenweir.ledger.database import FAULTS, Connection, OnLost, bear_it, database_of
 from tokenweir.ledger.entries import Entry, Kind
 from tokenweir.ledger.history import Below, read_history
 from tokenweir.ledger.laws import LedgerState
@@ -86,12 +86,12 @@ class Batch:
 class Store:
     """The one writing connection. Not for use by two processes: the writer's lock sees to that."""
 
-    def __init__(self, data_dir: Path, durability: str = "fsync") -> None:
+    def __init__(self, data_dir: Path, durability: str = "fsync", on_lost: OnLost = bear_it) -> None:
         self._data_dir = data_dir
         self._database = database_of(data_dir)
         try:
             data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = self._database.connect(data_dir, durability)
+            self._db = self._database.connect(data_dir, durability, on_lost)
             migrate(self._db, data_dir)
             rollups.prepare(self._db)
             self.last_seq, self.last_change, last_call = self._db.execute(_LAST).fetchone()
