@@ -11,9 +11,9 @@ from tokenweir.ledger.views.limits import LimitNow, limits_now
 
 _COLUMNS = (
     Column("scope", "link"),
-    Column("model"),
-    Column("limit"),
     Column("used", "bar"),
+    Column("limit"),
+    Column("model"),
     Column("renews", "time"),
     Column("days_in"),
 )
@@ -42,9 +42,9 @@ def limits_table(visit: Visit, scope: str) -> Table:
 def _row(visit: Visit, now: LimitNow) -> tuple[object, ...]:
     return (
         scope_link(visit, now.scope),
-        now.limit.model or visit.t("limits.all_models"),
-        visit.format.grouped(now.text),
         Bar(now.spent, now.reserved, now.limit.amount, now.limit.unit),
+        visit.format.grouped(now.text),
+        now.limit.model or visit.t("limits.all_models"),
         now.renews_at_us,
         now.zone if now.limit.window in ("day", "month") else None,
     )
