@@ -31,6 +31,14 @@ CHANGES: list[tuple[t.Change, str]] = [
         "key key_1 (ci) of acme, sk-weir-abcd…, models kimi-*, dialects chat, role member, "
         "its secret before good until 2026-11-25T00:00:00Z",
     ),
+    (
+        t.SetKey(
+            t.KeyRecord(
+                "key_2", "run", "a", HASH, "sk-weir-abcd", 0, run="run_1", launched=True, keep_text_s=604_800
+            )
+        ),
+        "key key_2 (run) of a, sk-weir-abcd…, run run_1, the text of its calls is kept for 604800 s",
+    ),
     (t.RevokeKey("key_1", FROM_US), "key key_1 revoked"),
     (
         t.SetLimit("account/acme", t.Limit("CNY", 5 * PICO, "month", "soft", "kimi-*")),

@@ -78,6 +78,7 @@ def _key(change: t.SetKey) -> str:
         ("expires", _moment(key.expires_us)),
         ("role", key.role),
         ("its secret before good until", _moment(key.old_until_us) if key.old_hash else ""),
+        ("", f"the text of its calls is kept for {key.keep_text_s} s" if key.keep_text_s else ""),
     )
 
 
