@@ -63,6 +63,20 @@ def idle_share(before: list[int], after: list[int]) -> float:
     return (used[3] + used[4]) / max(1, sum(used))
 
 
+#: Beyond this a measurement says little of what something takes on a machine of its own.
+QUIET = 0.2
+
+
+def warning(busy: float) -> str:
+    """What has to be said of figures that were taken beside other work; nothing where there was little."""
+    if busy <= QUIET:
+        return ""
+    return (
+        f" **With {busy:.0%} of it busy with other work this run does not say what anything takes on a machine of its own:** "
+        "caches are cold, processes wait for each other, and times are mostly waiting."
+    )
+
+
 def busy_share(seconds: float) -> float:
     """How much of all cores was busy, or taken by the machine's host, while this waited: from 0 to 1."""
     before = all_ticks()

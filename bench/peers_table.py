@@ -3,6 +3,7 @@
 import statistics
 from typing import Any
 
+from bench import machine
 from bench.measure import Sizes
 
 #: Column, heading, digits behind the point.
@@ -95,7 +96,8 @@ def report(kept: dict[str, Any]) -> str:
     lines = [
         f"{kept['date']}, {kept['machine']}, {kept['versions']}; `{kept['command']}`: median of {most} rounds (least–most), fewer where "
         f"no spread stands. Before each front was started, {statistics.median(busy):.0f}% ({min(busy):.0f}–{max(busy):.0f}) of the "
-        f"machine was busy with other work. Straight to its upstream the load makes {direct['calls_per_s']:,.0f} calls/s.",
+        f"machine was busy with other work. Straight to its upstream the load makes {direct['calls_per_s']:,.0f} calls/s."
+        + machine.warning(statistics.median(busy) / 100),
         table(COLUMNS, rounds),
         f"CPU µs a call by the size of its prompt, {sizes.connections} connections:",
         table(bodies, rounds),

@@ -10,7 +10,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from bench import figures
+from bench import figures, machine
 from bench.paced import TOKEN, framed
 
 FRONT = "weir, ledger fsync"
@@ -124,7 +124,7 @@ def measured_when() -> str:
     """When and on what, and what else was going on there."""
     peers = figures.read("peers")
     busy = statistics.median(each["busy_before"] for seen in peers["rounds"].values() for each in seen)
-    return f"Measured {peers['date']}, {peers['machine']}, {busy:.0%} of it busy with other work before each measurement."
+    return f"Measured {peers['date']}, {peers['machine']}, {busy:.0%} of it busy with other work before each measurement.{machine.warning(busy)}"
 
 
 def text(m: Measured | None = None) -> str:

@@ -122,7 +122,8 @@ def report(kept: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             f"{kept['date']}, {kept['machine']}; `.venv/bin/python -m bench.workers`: median of {len(rounds['1'])} rounds (least–most), in "
-            f"turn. Before each, {kept['busy']:.0%} of the machine was busy with other work.",
+            f"turn. Before each, {kept['busy']:.0%} of the machine was busy with other work."
+            + machine.warning(kept["busy"]),
             "\n".join(lines),
             f"A second worker on a second core brings {statistics.median(times):.2f} times as many calls (median of the rounds, each by itself: "
             f"{min(times):.2f}–{max(times):.2f}). The one writer would carry "

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import figures, pages, peers_table, scale, workers
+from bench import figures, machine, pages, peers_table, scale, workers
 from bench.measure import Sizes
 
 
@@ -75,3 +75,8 @@ def test_an_aim_is_met_only_where_the_medians_say_so() -> None:
     assert "| CPU µs a call | at most half of sglang-router | 100 | no |" in told
     assert "| start s | at most 1.0 | 1.2 | no |" in told
     assert "chunk" not in told  # there is no such figure
+
+
+def test_figures_of_a_busy_machine_come_with_a_warning() -> None:
+    assert machine.warning(0.1) == ""
+    assert "With 90% of it busy" in machine.warning(0.9)
