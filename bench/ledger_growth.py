@@ -151,6 +151,12 @@ def report(kept: dict[str, Any]) -> str:
         f"processor's ms, the interpreter's start included; of `verify` the processor's seconds, and the wall's. A commit is timed {SMALL_COMMITS} "
         f"times after every {STEP:,} calls, with the disk waited for; the median of all since the row above.\n\n"
         + "\n".join(lines)
+        + "".join(
+            f"\n\n`verify` reads every entry, so its time grows with the ledger: {stage['verify']['cpu_s'] / stage['calls'] * 1e6:.0f} µs of "
+            f"processor a call at {stage['calls']:,}."
+            for stage in kept["stages"]
+            if "verify" in stage
+        )
     )
 
 
