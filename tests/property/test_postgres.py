@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from billed_ledger import CNY, DAY_US, Books
+from billed_ledger import CNY, DAY_US, HOUR_US, Books
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
@@ -20,7 +20,7 @@ from tokenweir.ledger.database import FAULTS, URL_NAME, Connection, database_of
 from tokenweir.ledger.journal import Durable, Journal
 from tokenweir.ledger.messages import MakeChanges, OpenResult
 from tokenweir.ledger.rollups import ROLLUPS
-from tokenweir.ledger.store import Store, read_changes, read_spent
+from tokenweir.ledger.store import Store, read_changes, read_spent, read_terms
 from tokenweir.ledger.terms import AddCredit, Credit, Limit, SetLimit
 from tokenweir.ledger.verify import verify
 from tokenweir.ledger.views import (
@@ -36,8 +36,14 @@ from tokenweir.ledger.views import (
 )
 from tokenweir.ledger.views.accounts import month_usage
 from tokenweir.ledger.views.credit import purses_now
+from tokenweir.ledger.views.figures import figures, figures_by_model
 from tokenweir.ledger.views.limits import limits_now
+from tokenweir.ledger.views.overview import active
+from tokenweir.ledger.views.run_list import entries_between, run_entries, runs
+from tokenweir.ledger.views.run_tree import run_tree
+from tokenweir.ledger.views.spans import Span
 from tokenweir.ledger.views.standing import Asked, standing
+from tokenweir.ledger.views.upstreams import lately
 
 _TABLES = ("prices", "changes", "meta", *(rollup.table for rollup in ROLLUPS))
 
@@ -75,6 +81,13 @@ def answers(db: Connection, now_us: int) -> dict[str, object]:
             Asked(upstream="up", until_us=now_us - DAY_US),
         )],
     }  # fmt: skip
+    span = Span((now_us - 40 * DAY_US) // HOUR_US, (now_us + DAY_US) // HOUR_US)
+    some = ("a", "org")
+    told["console"] = [
+        figures(db, [span]), figures(db, [span], some), figures_by_model(db, [span], some), lately(db, span.since_us),
+        runs(db, span), runs(db, span, some), run_entries(db, ""), entries_between(db, span.since_us, span.until_us), run_tree(db, ""),
+        active(db, read_terms(db), span),
+    ]  # fmt: skip
     if middle is not None:
         told["page"] = calls(db, limit=7, before_seq=middle.seq)
     return told
