@@ -1,6 +1,7 @@
 """Terms changed and entries corrected from outside the writer: through its socket while it lives, and without one."""
 
 import os
+import random
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -38,8 +39,10 @@ START_PAUSE_S = 0.05
 #: Corrections sent before the writer is waited for.
 AT_ONCE = 1_000
 
-#: How often who changes terms decides, where others change the same at the same time.
-DECIDED_AT_MOST = 10
+#: How often who changes terms decides, where others change the same at the same time; and how long it waits in between at most,
+#: by chance, so that two who meet do not go on meeting.
+DECIDED_AT_MOST = 30
+DECIDE_PAUSE_S = 0.02
 
 Correction = DefinePrice | Reprice
 P = ParamSpec("P")
@@ -72,6 +75,7 @@ def decided_anew(decide: Callable[P, T]) -> Callable[P, T]:
         for _ in range(DECIDED_AT_MOST - 1):
             with suppress(OutdatedError):
                 return decide(*args, **kwargs)
+            time.sleep(random.random() * DECIDE_PAUSE_S)
         return decide(*args, **kwargs)
 
     return until_it_is_in_time
