@@ -188,8 +188,9 @@ def summary(run: Run) -> list[str]:
 
 
 def _tools(end: RunEnd) -> str:
-    withheld = f", {end.withheld} answers withheld" if end.withheld else ""
-    return f"  tools     {end.tool_calls} calls{withheld}; the last was {end.last_tool}"
+    many = "1 call" if end.tool_calls == 1 else f"{end.tool_calls} calls"
+    withheld = f", answers withheld: {end.withheld}" if end.withheld else ""
+    return f"  tools     {many}{withheld}; the last was {end.last_tool}"
 
 
 _CHECKED = {Check.PASSED: "passed", Check.FAILED: "failed", Check.BROKEN: "could not be run"}
