@@ -17,7 +17,8 @@ from tokenweir.core.clock import FakeClock
 from tokenweir.ledger.views import calls, open_reader
 
 
-@pytest.fixture(scope="session")
+# Not for longer than a module: while Playwright runs, its event loop counts as this thread's, and no other can be run.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     if not PROGRAM.exists():
         reason = f"there is no {PROGRAM}; `./dev test` installs Debian's chromium where it runs as root"
