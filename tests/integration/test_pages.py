@@ -123,8 +123,8 @@ class Newcomer:
 
 
 @pytest.fixture
-def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
-    newcomer = Newcomer(tmp_path)
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
+    newcomer = Newcomer(tmp_path_factory.mktemp("p"))  # short: there are sockets in it
     yield newcomer
     newcomer.leave()
 

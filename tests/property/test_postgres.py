@@ -43,7 +43,7 @@ from tokenweir.ledger.views.run_list import entries_between, run_entries, runs
 from tokenweir.ledger.views.run_tree import run_tree
 from tokenweir.ledger.views.spans import Span
 from tokenweir.ledger.views.standing import Asked, standing
-from tokenweir.ledger.views.upstreams import lately
+from tokenweir.ledger.views.upstream_health import lately
 
 _TABLES = ("prices", "changes", "meta", *(rollup.table for rollup in ROLLUPS))
 

@@ -50,14 +50,16 @@ def test_a_damaged_text_is_told_with_its_file(tmp_path: Path, data: bytes) -> No
 
 
 def test_a_run_is_forgotten_alone_whatever_its_name(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
     for run in ("run_1", "../up", "a/b", "."):
-        texts.write(tmp_path, run, text(1), 10 * SECOND)
-    assert {path.parent for path in (tmp_path / "texts").glob("*/*")} == {
-        texts.place(tmp_path, r) for r in ("run_1", "../up", "a/b", ".")
+        texts.write(data, run, text(1), 10 * SECOND)
+    assert {path.parent for path in (data / "texts").glob("*/*")} == {
+        texts.place(data, r) for r in ("run_1", "../up", "a/b", ".")
     }
-    assert not list(tmp_path.parent.glob("up*"))
-    assert texts.forget(tmp_path, "../up") == 1 and texts.forget(tmp_path, "../up") == 0
-    assert len(texts.read(tmp_path, "run_1", 0)) == 1
+    assert not list(tmp_path.glob("up*"))
+    assert texts.forget(data, "../up") == 1 and texts.forget(data, "../up") == 0
+    assert len(texts.read(data, "run_1", 0)) == 1
 
 
 def test_a_worker_writes_beside_its_calls_and_removes_on_time(tmp_path: Path) -> None:

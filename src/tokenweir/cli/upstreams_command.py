@@ -15,7 +15,7 @@ from tokenweir.core.clock import Clock
 from tokenweir.ledger.schema import has_ledger
 from tokenweir.ledger.terms import Drained, DrainUpstream, RestoreUpstream
 from tokenweir.ledger.views import iso_time, open_reader
-from tokenweir.ledger.views.upstreams import Lately, lately
+from tokenweir.ledger.views.upstream_health import Lately, lately
 
 DAY_US = 86_400_000_000
 

@@ -9,7 +9,7 @@ from tokenweir.console.page import Outcome, Redirect, Visit, shown
 from tokenweir.console.page_prices import price_now
 from tokenweir.console.periods import HOUR_US
 from tokenweir.console.table import Badge, Chart, Column, Link, Series, Table
-from tokenweir.ledger.views.upstreams import Lately, lately
+from tokenweir.ledger.views.upstream_health import Lately, lately
 
 _COLUMNS = (
     Column("upstream", "link"),
