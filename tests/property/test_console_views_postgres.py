@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings
 from plain_ledger import PLANS, SPAN_US, START_US, Planned, write_ledger
-from postgres_server import Server, postgres
+from postgres_server import Server
 
 from tokenweir.ledger.store import read_terms
 from tokenweir.ledger.views import open_reader
@@ -16,7 +16,6 @@ from tokenweir.ledger.views.overview import Overview, overview
 from tokenweir.ledger.views.run_list import RunSums, entries_between, run_entries, runs
 from tokenweir.ledger.views.spans import span_of
 
-__all__ = ["postgres"]  # a fixture
 ZONE = ZoneInfo("America/New_York")
 WHOLE = span_of(START_US, START_US + SPAN_US + 86_400_000_000, ZONE)
 SCOPES = (None, frozenset({"blue", "bob"}))

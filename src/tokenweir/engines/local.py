@@ -61,8 +61,9 @@ def run_local_engine(spec: LocalEngineSpec, ready: Callable[[str], None]) -> NoR
         server = _start(spec, planned)
     finally:
         os.umask(before)
-    ready(_open(spec, server))
-    _wait(spec.lifeline_fd)
+    address, asked_to_end = _open(spec, server), _note_signals()
+    ready(address)  # whoever hears of it may already ask it to end
+    _wait(asked_to_end, spec.lifeline_fd)
     _forget_socket(spec)
     # llama.cpp's server waits, when it is taken down, for what is under way, and for ever when it has hardly
     # started. It has nothing to save.
@@ -150,12 +151,17 @@ def _forget_socket(spec: LocalEngineSpec) -> None:
             path.unlink(missing_ok=True)
 
 
-def _wait(lifeline_fd: int) -> None:
-    """Sleep until a signal asks to end, or the lifeline's other end is closed."""
+def _note_signals() -> int:
+    """A descriptor that can be read from once a signal asks to end."""
     wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    return wake_read
+
+
+def _wait(wake_read: int, lifeline_fd: int) -> None:
+    """Sleep until a signal asks to end, or the lifeline's other end is closed."""
     poll = select.poll()
     poll.register(wake_read, select.POLLIN)
     if lifeline_fd >= 0:
