@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from console_asked import filled, last_change, signed_in
+from console_fixtures import browser, clock, data, shared
 from console_host import Browser, application
-from console_seed import NOW_US, SECRETS, SETTINGS, key_id, seed
+from console_seed import SECRETS, SETTINGS, key_id
 
 from tokenweir.admin.passwords import hash_of
 from tokenweir.admin.rights import RIGHTS
@@ -18,33 +19,10 @@ from tokenweir.ledger.changing import make_changes
 from tokenweir.ledger.terms import RevokeKey, SetPassword
 from tokenweir.ledger.views.terms import terms_now
 
+__all__ = ["browser", "clock", "data", "shared"]  # fixtures
 PASSWORD = "correct horse battery"
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger that no test of this module changes."""
-    data = tmp_path_factory.mktemp("console")
-    seed(data)
-    return data
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    seed(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(NOW_US)
-
-
-@pytest.fixture
-def browser(shared: Path, clock: FakeClock) -> Browser:
-    return Browser(application(shared, clock, SETTINGS))
 
 
 # --- strangers

@@ -6,38 +6,15 @@ from pathlib import Path
 
 import pytest
 from console_asked import ended, filled, signed_in
+from console_fixtures import browser, clock, data, shared
 from console_host import Browser, application
-from console_seed import NOW_US, SETTINGS, key_id, seed
+from console_seed import SETTINGS, key_id
 
 from tokenweir.console.pages import PAGES
 from tokenweir.core.clock import FakeClock
 from tokenweir.ledger.views import calls, open_reader
 
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger that no test of this module changes."""
-    data = tmp_path_factory.mktemp("console")
-    seed(data)
-    return data
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    seed(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(NOW_US)
-
-
-@pytest.fixture
-def browser(shared: Path, clock: FakeClock) -> Browser:
-    return Browser(application(shared, clock, SETTINGS))
-
-
+__all__ = ["browser", "clock", "data", "shared"]  # fixtures
 Look = Callable[[str], str]
 
 
