@@ -41,6 +41,11 @@ DAY_US = 86_400_000_000
 NOW_US = 1_795_599_000_000_000
 DAYS = 30
 CALLS_A_DAY = 24
+#: Why the attempts of the call that failed over were made where they were.
+_ROUTES = (
+    "1 of 3: vllm/kimi-k2 is drained",
+    "2 of 3: vllm/kimi-k2 is drained; zhipu/kimi-k2 failed a moment ago",
+)
 SECRETS = {
     role: f"sk-weir-{role}-of-the-seeded-ledger" for role in ("owner", "admin", "member", "auditor", "caller")
 }
@@ -203,6 +208,7 @@ class Seed:
         ordinal: int,
         final: bool,
         upstream: str = "",
+        route: str = "",
     ) -> None:
         random, (usual, price) = self.random, MODELS[model]
         upstream = upstream or usual
@@ -218,6 +224,7 @@ class Seed:
                 id if known else "", cost(price, usage) if known else None, price.currency if known else "",
                 ttft_us if known else None, ttft_us + usage.completion * 12_000, 200 if known else 504,
                 outcome, "" if outcome is Outcome.OK else f"{upstream} {outcome.value.replace('_', ' ')}",
+                route=route,
             )
         )  # fmt: skip
 
@@ -226,9 +233,9 @@ class Seed:
         self.clock.advance(max(0, at_us - self.clock.now_us()))
         call = self.opened("kimi-k2", "ann", "run-ann-1")
         broken = Usage(1_234, 8_192, 0, 0, 17)
-        self.closed(call, "kimi-k2", broken, Outcome.UPSTREAM_BROKE, ordinal=1, final=False)
+        self.closed(call, "kimi-k2", broken, Outcome.UPSTREAM_BROKE, ordinal=1, final=False, route=_ROUTES[0])
         answered = Usage(1_240, 8_192, 0, 0, 512, 256)
-        self.closed(call, "kimi-k2", answered, Outcome.OK, ordinal=2, final=True)
+        self.closed(call, "kimi-k2", answered, Outcome.OK, ordinal=2, final=True, route=_ROUTES[1])
 
 
 def seed(data: Path, now_us: int = NOW_US) -> None:

@@ -59,7 +59,7 @@ def test_older_calls_are_a_page_away(look: Look, shared: Path) -> None:
     assert len(seen) == len(set(seen)) == ended(shared)
 
 
-def test_the_arithmetic_of_a_call_adds_up_to_its_cost(look: Look, shared: Path) -> None:
+def test_the_arithmetic_of_a_call_adds_up_to_its_cost(look: Look, shared: Path, browser: Browser) -> None:
     db = open_reader(shared)
     found = next(row for row in calls(db, limit=10, model="kimi-k2") if row.attempts == 2)
     db.close()
@@ -73,6 +73,10 @@ def test_the_arithmetic_of_a_call_adds_up_to_its_cost(look: Look, shared: Path) 
     assert f"0.0{second // 10} CNY" in text
     assert found.cost_pico == {"CNY": (first + second) * 1_000_000}
     assert "0.0388 CNY" in text
+    assert "2 of 3: vllm/kimi-k2 is drained; zhipu/kimi-k2 failed a moment ago" in text
+    browser.post("/preferences", language="zh", theme="dark", zone="UTC", here="/console")
+    chinese = look(f"/calls/{found.call}")
+    assert "3 个中的第 2 个:vllm/kimi-k2 已停用;zhipu/kimi-k2 刚刚失败" in chinese
 
 
 def test_every_table_comes_as_csv_with_the_rows_of_the_page(browser: Browser, shared: Path) -> None:

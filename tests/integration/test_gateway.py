@@ -120,6 +120,21 @@ def test_a_plain_call_is_answered_and_metered_exactly(gateway: Gateway) -> None:
     assert row["usage_from"] == "reported"
     assert row["cost"] == {"CNY": "0.00014"}  # 3 × 4 + 8 × 16 millionths
     assert row["attempts"] == 2  # the dead deployment came first, unseen
+    entries = json.loads(gateway.weir("calls", row["call"], "--json"))["entries"]
+    assert [entry["route"] for entry in entries] == ["", "1 of 2: as configured", "2 of 2: as configured"]
+
+
+def test_an_entry_says_why_its_deployment_was_tried_before_another(gateway: Gateway) -> None:
+    gateway.chat()
+    _, headers, _ = gateway.chat()  # within the five seconds that the dead one is tried last
+    shown = gateway.weir("calls", headers["x-weir-call"])
+    assert "    tried 1 of 2: dead/x failed a moment ago\n" in shown
+    exported = gateway.weir("ledger", "export", "--format", "jsonl").splitlines()
+    assert json.loads(exported[-1])["route"] == "1 of 2: dead/x failed a moment ago"
+    gateway.weir("upstreams", "drain", "dead", "--config", str(gateway.config))
+    _, headers, _ = gateway.chat()
+    entries = json.loads(gateway.weir("calls", headers["x-weir-call"], "--json"))["entries"]
+    assert entries[-1]["route"] == "1 of 1: dead/x is drained"
 
 
 def test_a_stream_ends_with_done_and_has_no_usage_chunk_unless_asked_for(gateway: Gateway) -> None:

@@ -78,7 +78,7 @@ def tamper(data: Path, *statements: str) -> None:
 
 
 ONE = uuid_text(call_id(1))
-COPY = "INSERT INTO entries SELECT 9 + {0}, kind, at_us, call, {1}, attempt, account, key, run, model, dialect, upstream, deployment, served_model, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, provenance, price, cost_pico, currency, ttft_us, duration_us, status, outcome, reason, bound_input, bound_output, reserved_pico, charge_price, charge_pico, charge_currency, covered_tokens, also_reserved, tool_calls FROM entries WHERE seq = {2}"
+COPY = "INSERT INTO entries SELECT 9 + {0}, kind, at_us, call, {1}, attempt, account, key, run, model, dialect, upstream, deployment, served_model, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, provenance, price, cost_pico, currency, ttft_us, duration_us, status, outcome, reason, bound_input, bound_output, reserved_pico, charge_price, charge_pico, charge_currency, covered_tokens, also_reserved, tool_calls, route FROM entries WHERE seq = {2}"
 
 TAMPERED = {
     "a changed cost": (

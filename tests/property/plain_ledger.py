@@ -152,6 +152,7 @@ class _Writer:
         return CloseAttempt(
             0, call, bytes([number]) * 16, number, final, at_us, "up", f"up/{planned.model}", "m", one.used, price, pico,
             currency, one.ttft_us, one.duration_us, 200, one.outcome, "", charge,
+            route=f"{number} of {len(planned.tries)}: as configured",
         )  # fmt: skip
 
     def _repriced(self, call: bytes, number: int, one: Try) -> Reprice:

@@ -175,7 +175,7 @@ class JournalMachine(RuleBasedStateMachine):
         }
         op = Checkpoint(
             0, asked.call, _attempt(call.attempts + 1), call.checkpoints, self.clock.now_us(), "u", "u/m", used,
-            PRICE.id, PRICE.of(used), "CNY", self._charge(call, used), still if shrinks else {},
+            PRICE.id, PRICE.of(used), "CNY", self._charge(call, used), still if shrinks else {}, "1 of 2: as configured",
         )  # fmt: skip
         self.sent.append(op)
         self.journal.apply(op)
@@ -194,6 +194,7 @@ class JournalMachine(RuleBasedStateMachine):
             0, call.asked.call, _attempt(call.attempts), call.attempts, final, self.clock.now_us(), "u", "u/m", "m",
             used, PRICE.id, PRICE.of(used), "CNY", 5, 10, 200, outcome, "the gateway was stopped" if stopped else "",
             self._charge(call, used), data.draw(DONE) if final else None,
+            "1 of 2: as configured",
         )  # fmt: skip
         if final:
             call.end, call.end_value = op, PRICE.of(used)

@@ -91,6 +91,9 @@ class EntryOfCall(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str | None
     status: int
     reason: str
+    route: (
+        str  # why it was made at this deployment, at this place: "2 of 3: …"; empty where there was no choice
+    )
     covered_tokens: int  # of them, by an allowance
     correction: str  # why the entry stands in the place of another
 
@@ -202,6 +205,7 @@ def _entry(item: PricedEntry, corrections: dict[str, str], tells_cost: bool) -> 
         outcome=None if entry.outcome is None else entry.outcome.value,
         status=entry.status,
         reason=entry.reason,
+        route=entry.route,
         covered_tokens=entry.covered_tokens,
         correction=corrections.get(entry.reason, ""),
     )

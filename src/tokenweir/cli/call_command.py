@@ -54,6 +54,7 @@ class EntryLine(msgspec.Struct, frozen=True):
     outcome: str | None
     status: int
     reason: str
+    route: str  # why it was made at this deployment, at this place; empty where there was no choice
     charge_price: str
     charge_note: str
     charge_currency: str
@@ -97,6 +98,7 @@ def entry_line(item: PricedEntry, corrections: dict[str, str]) -> EntryLine:
         outcome=entry.outcome.value if entry.outcome else None,
         status=entry.status,
         reason=entry.reason,
+        route=entry.route,
         charge_price=item.charge.ref if item.charge else "",
         charge_note=item.charge.note if item.charge else "",
         charge_currency=entry.charge_currency,
@@ -181,6 +183,8 @@ def detail_lines(item: PricedEntry, corrections: dict[str, str]) -> list[str]:
     if entry.status:
         head.append(f"HTTP {entry.status}")
     lines = ["  ".join(head)]
+    if entry.route:
+        lines.append(f"    tried {entry.route}")
     if entry.reason:
         told = _correction(entry, corrections)
         lines.append(f"    {f'corrected ({entry.reason}): {told}' if told else entry.reason}")

@@ -14,6 +14,7 @@ from tokenweir.core.ids import parse_uuid
 from tokenweir.core.money import format_per_mtok
 from tokenweir.ledger.entries import ENDS, Entry, Kind
 from tokenweir.ledger.views import CallDetail, PricedEntry, Product, call_detail
+from tokenweir.routing.decide import AS_CONFIGURED, DRAINED, FAILED, ITSELF, UNABLE, read_route
 
 _COLUMNS = (
     Column("at", "time"),
@@ -27,8 +28,17 @@ _COLUMNS = (
     Column("usage_from"),
     Column("cost", "money"),
     Column("outcome", "badge"),
+    Column("route", "long"),
     Column("reason", "long"),
 )
+#: The words of `routing.decide`, by the console's keys.
+_WHY = {
+    FAILED: "call.route_failed",
+    DRAINED: "call.route_drained",
+    UNABLE: "call.route_unable",
+    ITSELF: "call.route_itself",
+    AS_CONFIGURED: "call.route_configured",
+}
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -60,7 +70,12 @@ def show(visit: Visit) -> Outcome:
         return detail
     sums = sums_of(detail, tells_cost=reads_all(visit.asked.actor))
     rows = [_row(visit, item.entry) for item in detail.entries]
-    table = Table(name="entries", words="call", columns=_COLUMNS, rows=rows, sorts=False)
+    columns: tuple[Column, ...] = _COLUMNS
+    if not any(item.entry.route for item in detail.entries):  # there was no choice
+        place = [column.id for column in columns].index("route")
+        columns = columns[:place] + columns[place + 1 :]
+        rows = [row[:place] + row[place + 1 :] for row in rows]
+    table = Table(name="entries", words="call", columns=columns, rows=rows, sorts=False)
     opened = detail.entries[0].entry
     return shown(
         "call.html",
@@ -158,5 +173,17 @@ def _row(visit: Visit, entry: Entry) -> tuple[object, ...]:
         visit.t(f"call.from_{usage.provenance.value}") if told else None,
         {entry.currency: cost} if cost is not None and entry.currency else None,
         outcome_badge(entry.outcome),
+        _route(visit, entry.route) or None,
         entry.reason or None,
+    )
+
+
+def _route(visit: Visit, text: str) -> str:
+    """Why an attempt was made where it was, in the viewer's language; as it is where it is no sentence of this version."""
+    route = read_route(text)
+    if route is None:
+        return text
+    reasons = [visit.t(_WHY[why], name=name) for name, why in route.reasons]
+    return visit.t(
+        "call.route_at", place=route.place, of=route.of, why=visit.t("call.route_and").join(reasons)
     )

@@ -22,7 +22,7 @@ from tokenweir.protocol.translate.envelope import MARK
 from tokenweir.protocol.translate.form import Request as Form
 from tokenweir.protocol.translate.table import DIALECTS
 from tokenweir.protocol.wires import Wire
-from tokenweir.routing.decide import Candidate, decide
+from tokenweir.routing.decide import DRAINED, UNABLE, Candidate, decide
 
 if TYPE_CHECKING:
     from tokenweir.gateway.call import Call
@@ -84,12 +84,23 @@ class _Named(msgspec.Struct):
     previous_response_id: str
 
 
-def turns(deployments: tuple[DeploymentConfig, ...], cooling: Mapping[str, int], clock: Clock) -> list[str]:
-    """Names of deployments in the order in which they are tried, the first one last: it is taken from the end."""
-    if len(deployments) == 1:
-        return [deployments[0].name]
-    candidates = tuple(Candidate(d.name, cooling.get(d.name, 0)) for d in deployments)
-    return list(decide(candidates, clock.steady_us()).order)[::-1]
+def turns(
+    served: Served, reached: Reach, drained: Collection[str], cooling: Mapping[str, int], clock: Clock
+) -> tuple[list[str], tuple[str, ...]]:
+    """Names of deployments in the order in which they are tried, the first one last: it is taken from the end. And the route
+    of each, in its order; none where there is no choice.
+    """
+    if len(served.deployments) == 1:
+        return [served.deployments[0].name], ()
+    able = reached.deployments
+    candidates = tuple(
+        Candidate(
+            d.name, cooling.get(d.name, 0), "" if d in able else DRAINED if d.upstream in drained else UNABLE
+        )
+        for d in served.deployments
+    )
+    decision = decide(candidates, clock.steady_us())
+    return list(decision.order)[::-1], decision.routes
 
 
 def reservation(call: "Call", served: Served) -> OpenCall:

@@ -60,6 +60,9 @@ class Call:
     #: By attempts so far, where a limit holds: they share what was set aside.
     _used: list[Spent] | None = None
     _order: list[str]
+    routes: tuple[
+        str, ...
+    ] = ()  # why each of them has its place, in their order; empty where there is no choice
     _attempt: Attempt | None = None
     _attempts = 0
     _checkpoints = 0
@@ -133,12 +136,13 @@ class Call:
         if len(self.worker.calls) >= self.plan.limits.max_in_flight:
             self._refuse(problems.overloaded(f"{self.plan.limits.max_in_flight} calls are under way"))
             return
-        reached = reach(self.plan, self.wire, served, self.body, self.worker.link.terms.drained)
+        drained = self.worker.link.terms.drained
+        reached = reach(self.plan, self.wire, served, self.body, drained)
         if isinstance(reached, Problem):
             self._refuse(reached)
             return
         self.form, self.anew = reached.form, reached.anew
-        self._order = turns(reached.deployments, self.worker.cooling, self.clock)
+        self._order, self.routes = turns(served, reached, drained, self.worker.cooling, self.clock)
         self.state = move(self.state, _RESERVE)
         self.worker.calls[self.id] = self
         self.reserved = reservation(self, served)

@@ -27,6 +27,7 @@ def checkpoint_of(call: "Call", attempt: Attempt, ordinal: int, at_us: int) -> C
     return Checkpoint(  # numbered last, as a settlement is
         link.next_seq(), call.id, attempt.id, ordinal, at_us, attempt.deployment.upstream,
         attempt.deployment.name, usage, paid.price, paid.cost_pico, paid.currency, paid.charge, still,
+        call.routes[attempt.ordinal - 1] if call.routes else "",
     )  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def close_of(
     return CloseAttempt(  # numbered last: a price that is defined for it goes before it
         link.next_seq(), call.id, attempt.id, attempt.ordinal, final, now_us, deployment.upstream, deployment.name,
         attempt.served_model, usage, paid.price, paid.cost_pico, paid.currency, attempt.ttft_us, duration_us,
-        attempt.status, outcome, reason, paid.charge,
+        attempt.status, outcome, reason, paid.charge, None, call.routes[attempt.ordinal - 1] if call.routes else "",
     )  # fmt: skip
 
 

@@ -82,6 +82,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     )
 
     tool_calls: int = 0  # that its answer asked for; known of calls of a run
+    route: str = (
+        ""  # why the attempt was made at this deployment, at this place; empty where there was no choice
+    )
 
     @property
     def refusal(self) -> str:

@@ -57,6 +57,7 @@ class ExportRow(msgspec.Struct, frozen=True):
     bound_input: int
     bound_output: int
     reserved_pico: int | None
+    route: str
 
 
 COLUMNS = ExportRow.__struct_fields__

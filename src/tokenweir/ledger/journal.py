@@ -159,7 +159,7 @@ class Journal:
                 upstream=op.upstream, deployment=op.deployment, usage=op.usage, price=op.price,
                 cost_pico=op.cost_pico, currency=op.currency, charge_price=op.charge.price,
                 charge_pico=op.charge.pico, charge_currency=op.charge.currency,
-                also_reserved=msgspec.json.encode(op.reserves).decode() if op.reserves else "",
+                also_reserved=msgspec.json.encode(op.reserves).decode() if op.reserves else "", route=op.route,
             )
         )  # fmt: skip
         if op.reserves:
@@ -366,5 +366,5 @@ def _closing(kind: Kind, op: CloseAttempt, who: Entry | Open) -> Entry:
         price=op.price, cost_pico=op.cost_pico, currency=op.currency, ttft_us=op.ttft_us,
         duration_us=op.duration_us, status=op.status, outcome=op.outcome, reason=op.reason,
         charge_price=op.charge.price, charge_pico=op.charge.pico, charge_currency=op.charge.currency,
-        tool_calls=0 if op.step is None else op.step.tool_calls,
+        tool_calls=0 if op.step is None else op.step.tool_calls, route=op.route,
     )  # fmt: skip

@@ -79,6 +79,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True, tag="checkpoint")
     currency: str
     charge: Charge = NO_CHARGE
     reserves: dict[str, int] = {}  # the dearest that the call can still become, by unit; empty: as before
+    route: str = ""  # as of an entry
 
 
 class CloseAttempt(msgspec.Struct, frozen=True, array_like=True, tag="close"):
@@ -104,6 +105,7 @@ class CloseAttempt(msgspec.Struct, frozen=True, array_like=True, tag="close"):
     reason: str
     charge: Charge = NO_CHARGE
     step: Step | None = None  # of a run, at the end of its call
+    route: str = ""  # as of an entry
 
 
 class DefinePrice(msgspec.Struct, frozen=True, array_like=True, tag="price"):

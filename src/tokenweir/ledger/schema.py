@@ -13,7 +13,7 @@ from tokenweir.core.errors import LedgerError
 from tokenweir.ledger import rollups
 from tokenweir.ledger.database import FAULTS, Connection, database_of, ledger_file
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 #: File names below the data directory.
 LOCK_NAME = "ledger.lock"
@@ -60,6 +60,7 @@ ENTRY_COLUMNS = (
     "covered_tokens",
     "also_reserved",
     "tool_calls",
+    "route",
 )
 
 #: The first schema, as it was: files that it made are still there.
@@ -203,6 +204,11 @@ CREATE TABLE steps (
 CREATE INDEX steps_of_run ON steps (run, call);
 """
 
+#: Why an attempt was made where it was made; of those before nobody noted it.
+_V6 = """
+ALTER TABLE entries ADD COLUMN route {text} NOT NULL DEFAULT '';  -- "2 of 3: …"; empty: there was no choice
+"""
+
 
 class Step(NamedTuple):
     """What leads to a version from the one before: statements, then what Python has to do, in one transaction."""
@@ -231,6 +237,7 @@ MIGRATIONS: dict[int, Step] = {
     3: Step(_V3, _keys_to_changes, guarded=("changes",)),
     4: Step(_V4 + "".join(map(rollups.ddl, rollups.ROLLUPS)), _sums_anew),
     5: Step(_V5, guarded=("steps",)),
+    6: Step(_V6),
 }
 
 

@@ -278,7 +278,7 @@ def _row(seq: int, e: Entry) -> tuple[object, ...]:
         u.output, u.reasoning, u.provenance._value_, e.price, e.cost_pico, e.currency, e.ttft_us, e.duration_us,
         e.status, None if e.outcome is None else e.outcome._value_, e.reason, e.bound_input, e.bound_output,
         e.reserved_pico, e.charge_price, e.charge_pico, e.charge_currency, e.covered_tokens, e.also_reserved,
-        e.tool_calls,
+        e.tool_calls, e.route,
     )  # fmt: skip
 
 
