@@ -10,8 +10,8 @@ _INTRODUCTION = """\
 # Commands
 
 Every command takes `--data DIR` where it reads or writes the ledger; without it, the directory is that of the
-settings (docs/settings.md). All of them work while `weir up` runs. Colours are for terminals; `NO_COLOR` turns them
-off and `FORCE_COLOR` on.
+settings (docs/settings.md). All of them but `weir ledger move` work while `weir up` runs. Colours are for terminals;
+`NO_COLOR` turns them off and `FORCE_COLOR` on.
 
 This page is generated from the commands themselves: `src/tokenweir/cli/main.py` and what it puts together.
 """
@@ -56,6 +56,7 @@ Fields are only added, never renamed or removed. Money is exact decimal strings 
 `call` as in `weir calls --json`; `--format otel` and `atif`: as their specifications have it |
 | `weir agents --json` | `{"agents": [{"name", "title", "dialect", "program", "version", "tested", "install"}]}` |
 | `weir ledger verify --json` | `{"ok": true, "entries": …}` |
+| `weir ledger move --json` | `{"to": "PostgreSQL", "entries", "calls", "changes", "rows", "kept"}` |
 | `weir reconcile --json` | `{"upstream", "format", "confirmed", "tolerance", "agrees", "sections": [{"section", "grain", "zone", \
 "since", "until", "groups": {"matched", "different", "ours only", "theirs only": {"cells", "ours": {"tokens", "money", …}, "theirs"}}, \
 "cells": [{"outcome", "period", "model", "item", "ours", "theirs", "difference", "rows", …}], …}], "unread"}` |

@@ -1,4 +1,4 @@
-"""`weir ledger`: verify and export."""
+"""`weir ledger`: verify, export and move."""
 
 import sys
 from pathlib import Path
@@ -16,6 +16,8 @@ from tokenweir.ledger.views import last_seq, open_reader
 
 #: What takes less than this is not worth a progress bar.
 UNSHOWN_S = 1.0
+#: The word for a ledger in a file of the data directory.
+INTO_FILE = "file"
 
 
 def export(directory: Path, form: str, output: Path | None, since: str, until: str, clock: Clock) -> None:
@@ -72,3 +74,29 @@ def verify(directory: Path, as_json: bool) -> int:
     for problem in report.problems:
         print(f"  {problem}")
     return OK if report.ok else FAILED
+
+
+def move(directory: Path, target: str, as_json: bool) -> None:
+    """Move the ledger into a PostgreSQL database, or back into a file. Raises ValueError for wrong words, LedgerError."""
+    from tokenweir.ledger.moving import move as move_ledger
+
+    url = sys.stdin.readline().strip() if target == "-" else target
+    if url != INTO_FILE and not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError(
+            f"where to? `weir ledger move postgresql://USER@HOST/DATABASE`, or `{INTO_FILE}`; `-` reads the URL from standard input"
+        )
+    with Progress(console=_terminal(), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=None)
+        moved = move_ledger(
+            directory,
+            "" if url == INTO_FILE else url,
+            lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+        )
+    if as_json:
+        show.print_json(moved)
+        return
+    print(
+        f"the ledger lies in {moved.to} now: {moved.entries:,} entries of {moved.calls:,} calls and {moved.changes:,} changes of "
+        f"terms, {moved.rows:,} rows compared and replayed: everything agrees"
+    )
+    print(f"kept: {moved.kept}")

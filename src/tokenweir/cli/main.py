@@ -210,6 +210,24 @@ def ledger_export(
     _checked(lambda: ledger_command.export(_directory(data), format, output, since, until, SystemClock()))
 
 
+@ledger_app.command("move")
+def ledger_move(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="The URL of an empty PostgreSQL database; - reads it from standard input; file: back into a file.",
+        ),
+    ],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Move the whole ledger into a PostgreSQL database, or back into a file, while no gateway runs."""
+    from tokenweir.cli import ledger_command
+
+    _checked(lambda: ledger_command.move(_directory(data), target, as_json))
+
+
 @prices_app.command("show")
 def prices_show(
     model: Annotated[str, typer.Argument(help="A model, or part of its name.")] = "",

@@ -71,6 +71,11 @@ class Database(NamedTuple):
     #: A copy of the whole before a migration from a version; nothing where that is left to the database's own tools.
     back_up: Callable[[Connection, Path, int], None]
     fold: Callable[[Connection, Path], None]  # tidy up now and then, in the writer
+    drop: str  # DDL that removes {table} and its guard
+    fill: Callable[
+        [Connection, str, Sequence[Sequence[Any]]], None
+    ]  # many whole rows, into the table of a name
+    stored: Callable[[Sequence[Any]], Sequence[Any]]  # what becomes of values that it cannot hold as they are
 
 
 class DatabaseFault(Exception):

@@ -20,6 +20,9 @@ LOCK_NAME = "ledger.lock"
 SOCKET_NAME = "ledger.sock"
 CONTROL_SOCKET_NAME = "control.sock"
 
+#: In `meta` of a database that `weir ledger move` has moved a ledger out of: it is read, and written no more.
+MOVED = "moved"
+
 #: Columns of `entries` in their order; the store binds rows in this order.
 ENTRY_COLUMNS = (
     "seq",
@@ -289,6 +292,8 @@ def migrate(connection: Connection, data_dir: Path, migrations: dict[int, Step] 
     version = read_version(connection)
     if version > newest:
         raise LedgerError(_newer(version))
+    if version and connection.execute("SELECT 1 FROM meta WHERE name = ?", (MOVED,)).fetchone():
+        raise LedgerError("it was moved elsewhere with `weir ledger move`, and is written no more")
     database = connection.database
     if 0 < version < newest:
         database.back_up(connection, data_dir, version)

@@ -1,8 +1,9 @@
 """A ledger in an SQLite file: the store that is there without anything else."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tokenweir.core.errors import LedgerError
 from tokenweir.ledger.database import DATABASE_NAME, Connection, Database, OnLost, bear_it
@@ -78,6 +79,10 @@ def _back_up_before(connection: Connection, data_dir: Path, version: int) -> Non
     back_up(connection, data_dir / f"{DATABASE_NAME}.v{version}.backup")
 
 
+def _fill(connection: Connection, table: str, rows: Sequence[Sequence[Any]]) -> None:
+    connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+
+
 SQLITE = Database(
     name="SQLite",
     ddl={
@@ -105,5 +110,8 @@ BEGIN SELECT RAISE(ABORT, '{table} are never removed'); END;
     read_only="PRAGMA query_only = ON",
     back_up=_back_up_before,
     fold=fold,
+    drop="DROP TABLE {table};",
+    fill=_fill,
+    stored=lambda values: values,
 )
 SqliteConnection.database = SQLITE
