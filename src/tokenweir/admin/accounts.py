@@ -7,6 +7,7 @@ import msgspec
 from tokenweir.admin.desk import Asked
 from tokenweir.admin.forms import Body, Moment, Name, Page, PageQuery, Words, moment, moment_or_none, page_of
 from tokenweir.admin.problems import Problem, not_found, problem
+from tokenweir.core.sentence import say
 from tokenweir.ledger.terms import AccountRecord, SetAccount, Terms
 
 
@@ -73,7 +74,7 @@ def get_account(asked: Asked, id: str) -> Account | Problem:
     """One account."""
     known = id in asked.terms.accounts or any(key.account == id for key in asked.terms.keys.values())
     if not (known and asked.sees(id)):
-        return not_found(f"account {id[:100]!r}")
+        return not_found(say("account {id!r}", id=id[:100]))
     return told_account(asked.terms, id, asked.now_us)
 
 
@@ -105,9 +106,9 @@ def reopen_account(asked: Asked, id: str) -> Account | Problem:
 def _close(asked: Asked, id: str, closed_us: int | None) -> Account | Problem:
     record = asked.terms.accounts.get(id)
     if record is None:
-        return not_found(f"account {id[:100]!r} that was made")
+        return not_found(say("account {id!r} that was made", id=id[:100]))
     if closed_us is not None and id in asked.terms.chain(asked.actor.account):
-        return problem("refused", "That would close the account of the key that you ask with.")
+        return problem("refused", say("That would close the account of the key that you ask with."))
     if (closed_us is None) == (record.closed_us is None):
         return told_account(asked.terms, id, asked.now_us)  # it is so already
     return _set(asked, msgspec.structs.replace(record, closed_us=closed_us))

@@ -16,6 +16,7 @@ from tokenweir.admin.operation import Operation
 from tokenweir.admin.operations import OPERATIONS, PREFIX
 from tokenweir.admin.problems import Problem, problem
 from tokenweir.admin.works import WAIT_S
+from tokenweir.core.sentence import say
 
 #: Parameters of a query.
 MOST_PARAMETERS = 50
@@ -47,10 +48,16 @@ def _endpoint(desk: Desk, rows: dict[str, Operation]) -> Endpoint:
         row = rows.get("GET" if request.method == "HEAD" else request.method)
         if row is None:
             allowed = ", ".join(rows)
-            return _told(Problem(405, "method_not_allowed", f"This path takes {allowed}.", allowed))
+            return _told(
+                Problem(
+                    405, "method_not_allowed", say("This path takes {methods}.", methods=allowed), allowed
+                )
+            )
         body = await _body(request, row.max_body_bytes)
         if body is None:
-            return _told(problem("too_large", f"The body is longer than {row.max_body_bytes} bytes."))
+            return _told(
+                problem("too_large", say("The body is longer than {most} bytes.", most=row.max_body_bytes))
+            )
         try:
             query = parse_qsl(
                 request.scope["query_string"].decode("latin-1"),
@@ -58,7 +65,9 @@ def _endpoint(desk: Desk, rows: dict[str, Operation]) -> Endpoint:
                 max_num_fields=MOST_PARAMETERS,
             )
         except ValueError:
-            return _told(problem("wrong_form", f"There are more than {MOST_PARAMETERS} parameters."))
+            return _told(
+                problem("wrong_form", say("There are more than {most} parameters.", most=MOST_PARAMETERS))
+            )
         path = {name: str(value) for name, value in request.path_params.items()}
         wait_s = 0.0 if "respond-async" in request.headers.get("prefer", "") else WAIT_S
         told = await run_in_threadpool(desk.answer, row, path, query, _secret(request), body, wait_s)
@@ -95,10 +104,13 @@ def _told(refusal: Problem) -> Response:
 
 def _no_such_path(request: Request, error: Exception) -> Response:
     return _told(
-        problem("not_found", f"There is nothing here. GET {PREFIX}/openapi.json tells what there is.")
+        problem(
+            "not_found",
+            say("There is nothing here. GET {prefix}/openapi.json tells what there is.", prefix=PREFIX),
+        )
     )
 
 
 def _fault(request: Request, error: Exception) -> Response:
     """The server writes what happened into the log: Starlette raises it once more."""
-    return _told(problem("failed", "This is a defect of the gateway's; its log has it."))
+    return _told(problem("failed", say("This is a defect of the gateway's; its log has it.")))

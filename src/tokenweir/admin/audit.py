@@ -159,7 +159,7 @@ def _told(asked: Asked, audited: t.Audited) -> AuditEntry:
         actor_name="" if actor is None else actor.name,
         kind=kind_of(change),
         subject=subject_of(change),
-        what=in_words(change),
+        what=str(in_words(change)),
         after_seq=audited.after_seq,
         **({} if show is None else show(change, audited.at_us)),
     )

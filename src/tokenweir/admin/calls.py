@@ -23,6 +23,7 @@ from tokenweir.admin.rights import reads_all
 from tokenweir.catalog.price import AppliedPrice, SpreadCost
 from tokenweir.core.ids import parse_uuid, uuid_text
 from tokenweir.core.money import format_per_mtok, format_pico
+from tokenweir.core.sentence import say
 from tokenweir.ledger.entries import Entry, Outcome
 from tokenweir.ledger.views import CallRow, PricedEntry, Product, call_detail, calls
 
@@ -150,7 +151,7 @@ def get_call(asked: Asked, id: str) -> CallInFull | Problem:
     except ValueError:
         detail = None
     if detail is None or not asked.sees(detail.entries[0].entry.account):
-        return not_found(f"call {id[:100]!r}")
+        return not_found(say("call {id!r}", id=id[:100]))
     tells_cost = reads_all(asked.actor)
     return CallInFull(
         id=uuid_text(detail.entries[0].entry.call),

@@ -23,6 +23,7 @@ from tokenweir.admin.problems import Problem, not_found
 from tokenweir.catalog import price as p
 from tokenweir.catalog.charges import ChargeRule
 from tokenweir.core.money import format_per_mtok, pico_per_token
+from tokenweir.core.sentence import say
 from tokenweir.core.usage import TOKEN_CLASSES
 from tokenweir.ledger.checks import MOST_BP
 from tokenweir.ledger.terms import RemoveCharge, SetCharge
@@ -131,7 +132,7 @@ def remove_charge(asked: Asked, query: ChargeName) -> Problem | None:
     valid_from_us = micros(query.valid_from)
     rules = asked.terms.charges.get(query.account, ())
     if not any((rule.model, rule.valid_from_us) == (query.model, valid_from_us) for rule in rules):
-        return not_found("such rule")
+        return not_found(say("such rule"))
     return asked.change([RemoveCharge(query.account, query.model, valid_from_us)])
 
 

@@ -13,6 +13,7 @@ from tokenweir.billing.correction_answer import RerateAnswer, SpreadAnswer, rera
 from tokenweir.billing.rerate import BY, Request, reason, rerate
 from tokenweir.billing.rerating import prices_by_pattern
 from tokenweir.billing.spread import spread
+from tokenweir.core.sentence import say
 from tokenweir.ledger.checks import wrong_price
 from tokenweir.ledger.views.standing import Asked as Which
 
@@ -75,7 +76,7 @@ def rerate_calls(asked: Asked, body: RerateBody) -> RerateAnswer | Problem:
     try:
         found = rerate(desk.data_dir, request, prices, desk.clock, asked.actor.id, dry_run=body.dry_run)
     except ValueError as error:
-        return refused(str(error))
+        return refused(error)
     return rerate_answer(found, body.dry_run)
 
 
@@ -85,12 +86,12 @@ def spread_standing_cost(asked: Asked, id: str, body: SpreadBody) -> SpreadAnswe
     An auditor may try it, with `dry_run`.
     """
     if id not in asked.terms.standing_costs:
-        return not_found(f"standing cost {id[:100]!r}")
+        return not_found(say("standing cost {id!r}", id=id[:100]))
     if not (body.dry_run or may_write(asked.actor)):
         return only_tries()
     desk = asked.desk
     try:
         found = spread(desk.data_dir, id, body.month, desk.clock, asked.actor.id, dry_run=body.dry_run)
     except ValueError as error:
-        return refused(str(error))
+        return refused(error)
     return spread_answer(found, body.dry_run)

@@ -25,6 +25,7 @@ from tokenweir.admin.forms import (
 )
 from tokenweir.admin.problems import Problem, not_found, problem
 from tokenweir.core.money import format_pico, parse_amount
+from tokenweir.core.sentence import say, whole
 from tokenweir.ledger import terms as t
 from tokenweir.ledger.checks import MOST_BP
 from tokenweir.ledger.terms import AddCredit, EndCredit, SetPlan
@@ -133,7 +134,9 @@ def add_credit(asked: Asked, body: CreditBody) -> Credit | Problem:
     """Top an account up. From its first credit on an account is held to what it has."""
     id = body.id or f"credit_{asked.desk.random_bytes(8).hex()}"
     if id in asked.terms.credits.get(body.account, {}):
-        return problem("exists", f"There is a credit {id!r} of {body.account} already.")
+        return problem(
+            "exists", say("There is a credit {id!r} of {account} already.", id=id, account=body.account)
+        )
     credit = t.Credit(
         id,
         body.account,
@@ -149,7 +152,7 @@ def add_credit(asked: Asked, body: CreditBody) -> Credit | Problem:
 def end_credit(asked: Asked, account: str, id: str) -> Credit | Problem:
     """End a credit: what is left of it is void from now on."""
     if id not in asked.terms.credits.get(account, {}):
-        return not_found(f"credit {id[:100]!r} of {account[:100]!r}")
+        return not_found(say("credit {id!r} of {account!r}", id=id[:100], account=account[:100]))
     return asked.change([EndCredit(account, id, asked.now_us)]) or _credit_now(asked, account, id)
 
 
@@ -223,7 +226,7 @@ def put_plan(asked: Asked, account: str, body: PlanBody) -> Plan | Problem:
     try:
         allowance = amount_of(body.allowance_unit, body.allowance)
     except ValueError as error:
-        return problem("refused", f"{error}.")
+        return problem("refused", whole(error))
     plan = t.Plan(
         name=body.name,
         currency=body.currency,
@@ -239,7 +242,7 @@ def put_plan(asked: Asked, account: str, body: PlanBody) -> Plan | Problem:
 def remove_plan(asked: Asked, account: str) -> Problem | None:
     """Take an account's plan away."""
     if account not in asked.terms.plans:
-        return not_found(f"plan of {account[:100]!r}")
+        return not_found(say("plan of {account!r}", account=account[:100]))
     return asked.change([SetPlan(account, None)])
 
 

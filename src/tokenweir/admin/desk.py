@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from tokenweir.admin import problems
+from tokenweir.admin.form_faults import form_fault
 from tokenweir.admin.lookups import Lookups
 from tokenweir.admin.operation import Operation
 from tokenweir.admin.problems import Problem, problem
@@ -18,6 +19,7 @@ from tokenweir.admin.rights import RIGHTS, right_of, sees_account
 from tokenweir.admin.works import WAIT_S, Work, Works
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import CatalogError, LedgerError, SettingsError
+from tokenweir.core.sentence import say, whole
 from tokenweir.ledger.changing import decided_anew, make_changes
 from tokenweir.ledger.database import FAULTS, Connection
 from tokenweir.ledger.known_terms import KnownTerms
@@ -209,10 +211,17 @@ class Desk:
         if not key.role:
             return problems.no_role()
         if key.role not in RIGHTS[resource].get(method, ()):
-            detail = f"The role {key.role!r} may not {method.upper()} {resource}."
+            detail = say(
+                "The role {role!r} may not {method} {resource}.",
+                role=key.role,
+                method=method.upper(),
+                resource=resource,
+            )
             return problem("forbidden", detail)
         if key.role == "member" and snapshot.terms.is_closed(key.account):
-            return problem("forbidden", "The account of this key is closed. Ask whoever runs this gateway.")
+            return problem(
+                "forbidden", say("The account of this key is closed. Ask whoever runs this gateway.")
+            )
         return Asked(self, db, key, snapshot.terms, now_us)
 
 
@@ -256,25 +265,25 @@ def read_request(
     names = [name for name, _ in query]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        return problem("wrong_form", f"The parameter {twice[:100]!r} stands more than once.")
+        return problem("wrong_form", say("The parameter {name!r} stands more than once.", name=twice[:100]))
     if operation.query is None:
         if names:
-            return problem("wrong_form", f"There is no parameter {names[0][:100]!r} here.")
+            return problem("wrong_form", say("There is no parameter {name!r} here.", name=names[0][:100]))
     else:
         try:
             said["query"] = msgspec.convert(dict(query), operation.query, strict=False)
         except msgspec.ValidationError as error:
-            return problem("wrong_form", f"Of the query: {error}.")
+            return problem("wrong_form", say("Of the query: {fault}.", fault=form_fault(error)))
     if operation.body is None:
         empty = body.strip() in (b"", b"{}")
-        return said if empty else problem("wrong_form", "This request takes no body.")
+        return said if empty else problem("wrong_form", say("This request takes no body."))
     if operation.body is bytes:
         return {**said, "body": body}
     try:
         said["body"] = msgspec.json.decode(body.strip() or b"{}", type=operation.body)
     except msgspec.ValidationError as error:
-        return problem("wrong_form", f"{error}.")
+        return problem("wrong_form", whole(form_fault(error)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
-        return problem("malformed", f"The body is no JSON: {reason}.")
+        reason: object = say("it is nested too deep") if isinstance(error, RecursionError) else error
+        return problem("malformed", say("The body is no JSON: {reason}.", reason=reason))
     return said

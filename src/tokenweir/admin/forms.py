@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from tokenweir.core.money import format_pico, parse_amount
+from tokenweir.core.sentence import say
 from tokenweir.core.usage import Usage
 from tokenweir.ledger.terms import COUNTED_UNITS
 
@@ -117,7 +118,7 @@ def amount_of(unit: str, text: str) -> int:
     if unit not in COUNTED_UNITS:
         return parse_amount(text)
     if "." in text:
-        raise ValueError(f"{unit} are whole, and {text!r} is not")
+        raise ValueError(say("{unit} are whole, and {text!r} is not", unit=unit, text=text))
     return int(text)
 
 

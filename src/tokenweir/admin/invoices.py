@@ -27,6 +27,7 @@ from tokenweir.admin.rights import reads_all
 from tokenweir.billing.answer import EntryAnswer, InvoiceAnswer, entry_answer, invoice_answer
 from tokenweir.billing.invoice import Document
 from tokenweir.billing.invoicing import explain, issue, preview, reckon
+from tokenweir.core.sentence import say
 from tokenweir.ledger import terms as t
 
 
@@ -90,11 +91,11 @@ def list_invoices(asked: Asked, query: InvoicesQuery) -> Page[Invoice]:
 def preview_invoice(asked: Asked, query: PreviewQuery) -> InvoiceAnswer | Problem:
     """The invoice that would be issued now. Nothing is written."""
     if not asked.sees(query.account):
-        return not_found(f"account {query.account!r}")
+        return not_found(say("account {account!r}", account=query.account))
     try:
         return _shown(asked, preview(asked.db, query.account, query.month), query.currency)
     except ValueError as error:
-        return refused(str(error))
+        return refused(error)
 
 
 def issue_invoice(asked: Asked, body: IssueBody) -> InvoiceAnswer | Problem:
@@ -103,28 +104,28 @@ def issue_invoice(asked: Asked, body: IssueBody) -> InvoiceAnswer | Problem:
     try:
         issued = issue(desk.data_dir, body.account, body.month, desk.clock, asked.actor.id)
     except ValueError as error:
-        return refused(str(error))
+        return refused(error)
     return _shown(asked, issued, None)
 
 
 def get_invoice(asked: Asked, id: str, query: InvoiceQuery) -> InvoiceAnswer | Problem:
     """One invoice with its lines, reckoned anew from the ledger: it comes to what was issued."""
     if not _sees(asked, id):
-        return not_found(f"invoice {id[:100]!r}")
+        return not_found(say("invoice {id!r}", id=id[:100]))
     try:
         return _shown(asked, reckon(asked.db, id), query.currency)
     except ValueError as error:
-        return refused(str(error))
+        return refused(error)
 
 
 def explain_line(asked: Asked, id: str, line: str, query: LineQuery) -> Page[EntryAnswer] | Problem:
     """The attempts behind a line of an invoice; what a correction took away has the sign -1."""
     if not _sees(asked, id):
-        return not_found(f"invoice {id[:100]!r}")
+        return not_found(say("invoice {id!r}", id=id[:100]))
     try:
         _, entries = explain(asked.db, id, int(line))
     except ValueError:
-        return not_found(f"line {line[:100]!r} of invoice {id}")
+        return not_found(say("line {line!r} of invoice {id}", line=line[:100], id=id))
     found = [entry_answer(*one) for one in islice(entries, query.after, query.after + query.limit + 1)]
     more = len(found) > query.limit
     return Page(tuple(found[: query.limit]), str(query.after + query.limit) if more else None)

@@ -9,6 +9,7 @@ from tokenweir.admin.forms import Moment, Page, PageQuery, moment, moment_or_non
 from tokenweir.admin.problems import Problem, not_found
 from tokenweir.admin.rights import may_write
 from tokenweir.admin.works import Work
+from tokenweir.core.sentence import say
 from tokenweir.protocol.problems import Details, details
 
 
@@ -35,7 +36,7 @@ def list_jobs(asked: Asked, query: PageQuery) -> Page[Job]:
 def get_job(asked: Asked, id: str) -> Job | Problem:
     """One job, and what came of it."""
     found = [work for work in _yours(asked) if work.id == id]
-    return told_job(found[0]) if found else not_found(f"job {id[:100]!r}")
+    return told_job(found[0]) if found else not_found(say("job {id!r}", id=id[:100]))
 
 
 def _yours(asked: Asked) -> list[Work]:
@@ -57,5 +58,5 @@ def told_job(work: Work) -> Job:
         ended=moment_or_none(ended_us),
         status=None if ended_us is None else work.status if refused is None else refused.status,
         result=outcome if done else None,
-        error=None if refused is None else details(refused.status, refused.code, refused.detail),
+        error=None if refused is None else details(refused.status, refused.code, str(refused.detail)),
     )

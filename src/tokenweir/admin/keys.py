@@ -20,6 +20,7 @@ from tokenweir.admin.forms import (
 )
 from tokenweir.admin.problems import Problem, not_found, problem
 from tokenweir.admin.rights import beyond, may_not_give, may_not_touch
+from tokenweir.core.sentence import FINE, say, whole
 from tokenweir.ledger.limit_text import format_limit, parse_limit
 from tokenweir.ledger.new_key import make_key, rotated
 from tokenweir.ledger.terms import Change, KeyRecord, RevokeKey, SetKey, SetLimit, Terms
@@ -153,7 +154,7 @@ def create_key(asked: Asked, body: KeyBody) -> NewKey | Problem:
             random_bytes=asked.desk.random_bytes,
         )
     except ValueError as error:
-        return problem("refused", f"{error}.")
+        return problem("refused", whole(error))
     record = msgspec.structs.replace(
         record,
         role=body.role,
@@ -163,11 +164,11 @@ def create_key(asked: Asked, body: KeyBody) -> NewKey | Problem:
         expires_us=micros_or_none(body.expires),
     )
     wrong = may_not_give(actor, body.role)
-    wrong = wrong or (beyond(asked.terms, actor, record) if actor.role == "member" else "")
+    wrong = wrong or (beyond(asked.terms, actor, record) if actor.role == "member" else FINE)
     if wrong:
-        return problem("forbidden", f"{wrong}.")
+        return problem("forbidden", whole(wrong))
     if record.expires_us is not None and record.expires_us <= asked.now_us:
-        return problem("refused", "The key would have expired already.")
+        return problem("refused", say("The key would have expired already."))
     changes: list[Change] = [SetKey(record)]
     changes += [SetLimit(f"key/{record.id}", limit) for limit in limits]
     refused = _unknown_dialect(record) or asked.change(changes)
@@ -183,9 +184,9 @@ def change_key(asked: Asked, id: str, body: KeyChanges) -> Key | Problem:
     if "expires" in said:
         said["expires_us"] = micros_or_none(said.pop("expires"))
     changed = msgspec.structs.replace(key, **said)
-    wrong = may_not_give(asked.actor, changed.role) if changed.role != key.role else ""
+    wrong = may_not_give(asked.actor, changed.role) if changed.role != key.role else FINE
     if wrong:
-        return problem("forbidden", f"{wrong}.")
+        return problem("forbidden", whole(wrong))
     return _set(asked, changed)
 
 
@@ -214,7 +215,7 @@ def revoke_key(asked: Asked, id: str) -> Key | Problem:
 
 def _find(asked: Asked, id: str) -> KeyRecord | Problem:
     key = asked.terms.keys.get(id)
-    return key if key is not None and asked.sees(key.account) else not_found(f"key {id[:100]!r}")
+    return key if key is not None and asked.sees(key.account) else not_found(say("key {id!r}", id=id[:100]))
 
 
 def touchable(asked: Asked, id: str) -> KeyRecord | Problem:
@@ -223,9 +224,9 @@ def touchable(asked: Asked, id: str) -> KeyRecord | Problem:
     if isinstance(key, Problem):
         return key
     if key.revoked_us is not None:
-        return problem("refused", f"{id} is revoked, for good. Make another.")
+        return problem("refused", say("{id} is revoked, for good. Make another.", id=id))
     wrong = may_not_touch(asked.terms, asked.actor, key)
-    return problem("forbidden", f"{wrong[0].upper()}{wrong[1:]}.") if wrong else key
+    return problem("forbidden", whole(wrong)) if wrong else key
 
 
 def _set(asked: Asked, key: KeyRecord) -> Key | Problem:
@@ -236,4 +237,6 @@ def _unknown_dialect(key: KeyRecord) -> Problem | None:
     wrong = next((dialect for dialect in key.dialects if dialect not in WIRES), None)
     if wrong is None:
         return None
-    return problem("refused", f"There is no dialect {wrong!r}: {', '.join(WIRES)}.")
+    return problem(
+        "refused", say("There is no dialect {wrong!r}: {wires}.", wrong=wrong, wires=", ".join(WIRES))
+    )

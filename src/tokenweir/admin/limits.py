@@ -22,6 +22,7 @@ from tokenweir.admin.forms import (
 )
 from tokenweir.admin.problems import Problem, not_found, problem
 from tokenweir.admin.rights import sees_scope
+from tokenweir.core.sentence import say, whole
 from tokenweir.ledger import terms as t
 from tokenweir.ledger.limit_text import parse_limit
 from tokenweir.ledger.terms import RemoveLimit, SetLimit
@@ -120,7 +121,7 @@ def put_limit(asked: Asked, body: LimitBody) -> Limit | Problem:
 def remove_limit(asked: Asked, query: LimitName) -> Problem | None:
     """Lift a limit."""
     if (query.model, query.unit, query.window) not in asked.terms.limits.get(query.scope, {}):
-        return not_found("such limit")
+        return not_found(say("such limit"))
     return asked.change([RemoveLimit(query.scope, query.model, query.unit, query.window)])
 
 
@@ -129,13 +130,13 @@ def _limit(body: LimitBody) -> t.Limit | Problem:
     try:
         if body.text is not None:
             if any(part is not None for part in (*parts, body.mode)):
-                return problem("wrong_form", "A limit is said by `text`, or by its parts, not by both.")
+                return problem("wrong_form", say("A limit is said by `text`, or by its parts, not by both."))
             return msgspec.structs.replace(parse_limit(body.text), model=body.model)
         if body.unit is None or body.amount is None or body.window is None:
-            return problem("wrong_form", "A limit needs `text`, or `unit`, `amount` and `window`.")
+            return problem("wrong_form", say("A limit needs `text`, or `unit`, `amount` and `window`."))
         amount = amount_of(body.unit, body.amount)
     except ValueError as error:
-        return problem("refused", f"{error}.")
+        return problem("refused", whole(error))
     return t.Limit(body.unit, amount, body.window, body.mode or "hard", body.model)
 
 

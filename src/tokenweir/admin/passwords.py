@@ -9,6 +9,7 @@ from tokenweir.admin.desk import Asked
 from tokenweir.admin.forms import Body
 from tokenweir.admin.keys import Key, told_key, touchable
 from tokenweir.admin.problems import Problem, problem
+from tokenweir.core.sentence import say
 from tokenweir.ledger.terms import SetPassword
 
 SHORTEST = 10
@@ -57,7 +58,7 @@ def put_password(asked: Asked, id: str, body: PasswordBody) -> Key | Problem:
     if isinstance(key, Problem):
         return key
     if not is_installed():
-        return problem("refused", f"Passwords need what the console is made of: {EXTRA}.")
+        return problem("refused", say("Passwords need what the console is made of: {extra}.", extra=EXTRA))
     refused = asked.change([SetPassword(id, hash_of(body.password))])
     return refused or told_key(asked.terms, key, asked.now_us)
 

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from tokenweir.core.sentence import Sentence, say, whole
 from tokenweir.protocol.problems import details
 
 #: Header fields that a status asks for.
@@ -14,7 +15,7 @@ class Problem(msgspec.Struct, frozen=True):
 
     status: int
     code: str
-    detail: str
+    detail: Sentence
     allow: str = ""  # of 405: the methods that there are
 
     @property
@@ -26,7 +27,7 @@ class Problem(msgspec.Struct, frozen=True):
     @property
     def body(self) -> bytes:
         """Its JSON."""
-        return msgspec.json.encode(details(self.status, self.code, self.detail))
+        return msgspec.json.encode(details(self.status, self.code, str(self.detail)))
 
 
 #: The codes there are, for the page and the OpenAPI document.
@@ -47,7 +48,7 @@ CODES = {
 }
 
 
-def problem(code: str, detail: str) -> Problem:
+def problem(code: str, detail: Sentence) -> Problem:
     """One of CODES, with what it is about."""
     return Problem(CODES[code][0], code, detail)
 
@@ -56,42 +57,47 @@ def unauthorized() -> Problem:
     """401."""
     return problem(
         "unauthorized",
-        "The key is missing, unknown, expired or revoked. Send `Authorization: Bearer sk-weir-…`.",
+        say("The key is missing, unknown, expired or revoked. Send `Authorization: Bearer sk-weir-…`."),
     )
 
 
 def no_role() -> Problem:
     """403 of a key that is for calls only."""
-    return problem("no_role", "This key is for calls. An owner can give it a role: PATCH /api/v1/keys/ID.")
+    return problem(
+        "no_role", say("This key is for calls. An owner can give it a role: PATCH /api/v1/keys/ID.")
+    )
 
 
-def refused(why: str) -> Problem:
+def refused(why: str | Exception) -> Problem:
     """422, with what the ledger or the billing says of it."""
-    return problem("refused", f"{why[0].upper()}{why[1:]}.")
+    return problem("refused", whole(why))
 
 
 def only_tries() -> Problem:
     """403 of a key that may try what it may not do."""
-    return problem("forbidden", "This key may only try this: send `dry_run`, or ask an admin.")
+    return problem("forbidden", say("This key may only try this: send `dry_run`, or ask an admin."))
 
 
 def busy() -> Problem:
     """409; what is under way may be what was asked for before."""
     return problem(
-        "busy", "Other work that takes long is under way; nothing was done. Ask again once it is through."
+        "busy",
+        say("Other work that takes long is under way; nothing was done. Ask again once it is through."),
     )
 
 
-def not_found(what: str) -> Problem:
+def not_found(what: Sentence) -> Problem:
     """404."""
-    return problem("not_found", f"There is no {what}, or it is not yours to see.")
+    return problem("not_found", say("There is no {what}, or it is not yours to see.", what=what))
 
 
 def unreadable() -> Problem:
     """503 of settings or a catalog that are wrong at the moment; what is wrong stands in the log."""
     return problem(
         "unavailable",
-        "The settings or the catalog cannot be read at the moment; see the log of `weir up`. Nothing was changed.",
+        say(
+            "The settings or the catalog cannot be read at the moment; see the log of `weir up`. Nothing was changed."
+        ),
     )
 
 
@@ -99,5 +105,7 @@ def unavailable() -> Problem:
     """503; what is wrong stands in the log, since it names files of the machine."""
     return problem(
         "unavailable",
-        "The ledger cannot be read or written at the moment; see the log of `weir up`. Nothing was changed. Try again.",
+        say(
+            "The ledger cannot be read or written at the moment; see the log of `weir up`. Nothing was changed. Try again."
+        ),
     )

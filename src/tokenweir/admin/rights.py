@@ -1,5 +1,6 @@
 """Who may do what: roles by resource and method, and what of a resource is somebody's own. Pure."""
 
+from tokenweir.core.sentence import FINE, Sentence, say
 from tokenweir.ledger.terms import KeyRecord, Terms
 
 _EVERY = frozenset({"owner", "admin", "member", "auditor"})
@@ -74,39 +75,50 @@ def sees_scope(terms: Terms, actor: KeyRecord, scope: str) -> bool:
     return any(key.run == id and sees_account(terms, actor, key.account) for key in terms.keys.values())
 
 
-def may_not_give(actor: KeyRecord, role: str) -> str:
+def may_not_give(actor: KeyRecord, role: str) -> Sentence:
     """Why a role cannot be given; empty where it can."""
     if role in _GIVES.get(actor.role, _NONE):
-        return ""
-    return f"a key with the role {actor.role!r} cannot give the role {role!r}; ask an owner"
+        return FINE
+    return say(
+        "a key with the role {own!r} cannot give the role {role!r}; ask an owner", own=actor.role, role=role
+    )
 
 
-def may_not_touch(terms: Terms, actor: KeyRecord, key: KeyRecord) -> str:
+def may_not_touch(terms: Terms, actor: KeyRecord, key: KeyRecord) -> Sentence:
     """Why a key that exists cannot be changed, rotated or revoked; empty where it can.
 
     Whoever rotates a key holds it. So nobody reaches a role, or room, by it that their own key does not have.
     """
     if key.id == actor.id:
-        return ""
+        return FINE
     if key.role not in _GIVES.get(actor.role, _NONE):
-        return f"{key.id} has the role {key.role!r}, and yours is {actor.role!r}; ask an owner"
-    return beyond(terms, actor, key) if actor.role == "member" else ""
+        return say(
+            "{id} has the role {role!r}, and yours is {own!r}; ask an owner",
+            id=key.id,
+            role=key.role,
+            own=actor.role,
+        )
+    return beyond(terms, actor, key) if actor.role == "member" else FINE
 
 
-def beyond(terms: Terms, actor: KeyRecord, key: KeyRecord) -> str:
+def beyond(terms: Terms, actor: KeyRecord, key: KeyRecord) -> Sentence:
     """How a key that a member makes or rotates would go beyond the member's own; empty where it does not."""
     if key.account != actor.account:
-        return f"a member's keys are those of the account {actor.account!r}"
+        return say("a member's keys are those of the account {account!r}", account=actor.account)
     if terms.limits.get(f"key/{actor.id}"):
-        return "your key has limits of its own, which another key would not be under; ask an admin"
+        return say("your key has limits of its own, which another key would not be under; ask an admin")
     if key.run != actor.run:
-        return "your key belongs to a run, and others do not belong to it; ask an admin"
+        return say("your key belongs to a run, and others do not belong to it; ask an admin")
     for what, own, wanted in (
-        ("models", actor.models, key.models),
-        ("dialects", actor.dialects, key.dialects),
+        (say("models"), actor.models, key.models),
+        (say("dialects"), actor.dialects, key.dialects),
     ):
         if own and not (wanted and set(wanted) <= set(own)):
-            return f"your key is for the {what} {', '.join(own)}; another can be for some of these only"
+            return say(
+                "your key is for the {what} {own}; another can be for some of these only",
+                what=what,
+                own=", ".join(own),
+            )
     if actor.expires_us is not None and (key.expires_us is None or key.expires_us > actor.expires_us):
-        return "a key cannot expire later than yours, which made it"
-    return ""
+        return say("a key cannot expire later than yours, which made it")
+    return FINE

@@ -5,6 +5,7 @@ import msgspec
 from tokenweir.admin.desk import Asked
 from tokenweir.admin.forms import Body, Moment, Page, Words, moment_or_none
 from tokenweir.admin.problems import Problem, not_found
+from tokenweir.core.sentence import say
 from tokenweir.ledger.terms import Drained, DrainUpstream, RestoreUpstream
 
 
@@ -33,7 +34,7 @@ def list_upstreams(asked: Asked) -> Page[Upstream]:
 def drain_upstream(asked: Asked, name: str, body: Draining) -> Upstream | Problem:
     """Send no new call to an upstream; those under way end as they began. In force on every worker once it is answered."""
     if name not in asked.desk.lookups.upstreams():
-        return not_found(f"upstream {name[:100]!r}")
+        return not_found(say("upstream {name!r}", name=name[:100]))
     refused = asked.change([DrainUpstream(Drained(name, asked.now_us, body.note))])
     return refused or _told(asked, name, True)
 

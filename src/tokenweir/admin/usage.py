@@ -17,6 +17,7 @@ from tokenweir.admin.forms import (
 )
 from tokenweir.admin.problems import Problem, problem
 from tokenweir.admin.rights import reads_all
+from tokenweir.core.sentence import say
 from tokenweir.ledger.views import GROUPS, UsageRow, total, usage, whole_hours
 
 #: Rows of one answer; who needs more asks for a shorter time or fewer groups.
@@ -71,7 +72,9 @@ def get_usage(asked: Asked, query: UsageQuery) -> Usage | Problem:
     by = [name.strip() for name in query.by.split(",")]
     unknown = next((name for name in by if name not in GROUPS), None)
     if unknown is not None or len(set(by)) != len(by):
-        return problem("wrong_form", f"Usage is by some of these, each once: {', '.join(GROUPS)}.")
+        return problem(
+            "wrong_form", say("Usage is by some of these, each once: {groups}.", groups=", ".join(GROUPS))
+        )
     since_us, until_us = micros_or_none(query.since), micros_or_none(query.until)
     only = {"key": query.key, "model": query.model}
     narrowed: dict[str, str | None] = {name: value for name, value in only.items() if value is not None}
@@ -81,7 +84,10 @@ def get_usage(asked: Asked, query: UsageQuery) -> Usage | Problem:
     kept = [row for row in rows if _is_wanted(asked, query.account, narrowed, row)]
     sums = _regrouped(by, kept) if set(narrowed) - set(by) else kept
     if len(sums) > MOST_ROWS:
-        return problem("refused", f"That is more than {MOST_ROWS} rows. Ask for less time, or fewer groups.")
+        return problem(
+            "refused",
+            say("That is more than {most} rows. Ask for less time, or fewer groups.", most=MOST_ROWS),
+        )
     first, last = whole_hours(since_us, until_us)
     shown = tuple(_told(row, reads_all(asked.actor)) for row in sums)
     return Usage(rows=shown, since=moment_or_none(first), until=moment_or_none(last))

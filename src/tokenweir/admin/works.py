@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tokenweir.admin import problems
 from tokenweir.admin.problems import problem
 from tokenweir.core.clock import Clock
+from tokenweir.core.sentence import say
 
 #: How long an answer is waited for; the gateway gives up after 60 s.
 WAIT_S = 40.0
@@ -65,7 +66,7 @@ class Works:
             work.outcome = do()
         except Exception:  # noqa: BLE001 - whoever asks after it is told, and the log has it
             traceback.print_exc(file=sys.stderr)
-            work.outcome = problem("failed", "This is a defect of the gateway's; its log has it.")
+            work.outcome = problem("failed", say("This is a defect of the gateway's; its log has it."))
         work.ended_us = self._clock.now_us()
         work.done.set()
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from tokenweir.core.errors import BillError
+from tokenweir.core.sentence import say
 
 MOST_BYTES = 256 * 1024 * 1024  # of a bill, and of all that a ZIP unpacks to
 MOST_FILES = 64  # in a ZIP
@@ -18,7 +19,7 @@ MOST_CELL = 64 * 1024
 DELIMITERS = (",", "\t", ";")
 _ZIP, _XLS = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _TEXTS = (".csv", ".tsv", ".txt")
-_SAVE_AS_CSV = "it is an Excel workbook: open it and save the sheet as CSV (UTF-8), then give that file"
+_SAVE_AS_CSV = say("it is an Excel workbook: open it and save the sheet as CSV (UTF-8), then give that file")
 
 
 class TextFile(msgspec.Struct, frozen=True):
@@ -40,9 +41,11 @@ def text_files(
 ) -> list[TextFile]:
     """The texts in a file: itself, or those of a ZIP, `most_bytes` in all. Raises BillError."""
     if len(data) > most_bytes:
-        raise BillError(f"{name}: it is larger than {most_bytes >> 20} MiB; export a shorter span")
+        raise BillError(
+            say("{name}: it is larger than {mib} MiB; export a shorter span", name=name, mib=most_bytes >> 20)
+        )
     if data.startswith(_XLS):
-        raise BillError(f"{name}: {_SAVE_AS_CSV}")
+        raise BillError(say("{name}: {advice}", name=name, advice=_SAVE_AS_CSV))
     if not data.startswith(_ZIP):
         return [TextFile(name, _decoded(name, data, encodings))]
     return [
@@ -64,19 +67,24 @@ def _unpacked(name: str, data: bytes, most_bytes: int) -> list[tuple[str, bytes]
         NotImplementedError,
         ValueError,
     ) as error:
-        raise BillError(f"{name}: the ZIP cannot be unpacked: {error}") from None
+        raise BillError(say("{name}: the ZIP cannot be unpacked: {error}", name=name, error=error)) from None
 
 
 def _members(name: str, archive: zipfile.ZipFile, most_bytes: int) -> list[tuple[str, bytes]]:
     infos = archive.infolist()
     if any(info.filename.startswith("xl/") for info in infos):
-        raise BillError(f"{name}: {_SAVE_AS_CSV}")
+        raise BillError(say("{name}: {advice}", name=name, advice=_SAVE_AS_CSV))
     texts = [
         i for i in infos if i.filename.lower().endswith(_TEXTS) and not i.filename.startswith("__MACOSX")
     ]
     if not texts or len(infos) > MOST_FILES:
         raise BillError(
-            f"{name}: a ZIP of a bill holds CSV files, at most {MOST_FILES}; this has {len(texts)}"
+            say(
+                "{name}: a ZIP of a bill holds CSV files, at most {most}; this has {count}",
+                name=name,
+                most=MOST_FILES,
+                count=len(texts),
+            )
         )
     found, room = [], most_bytes
     for info in texts:
@@ -84,7 +92,9 @@ def _members(name: str, archive: zipfile.ZipFile, most_bytes: int) -> list[tuple
             body = member.read(room + 1)
         room -= len(body)
         if room < 0:
-            raise BillError(f"{name}: the ZIP unpacks to more than {most_bytes >> 20} MiB")
+            raise BillError(
+                say("{name}: the ZIP unpacks to more than {mib} MiB", name=name, mib=most_bytes >> 20)
+            )
         found.append((info.filename, body))
     return found
 
@@ -97,7 +107,7 @@ def _decoded(name: str, data: bytes, encodings: Sequence[str]) -> str:
             return data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
         except UnicodeDecodeError:
             continue
-    raise BillError(f"{name}: it is not text in {' or '.join(encodings)}")
+    raise BillError(say("{name}: it is not text in {encodings}", name=name, encodings=" or ".join(encodings)))
 
 
 def rows(file: TextFile, delimiter: str) -> Iterator[Row]:
@@ -108,16 +118,29 @@ def rows(file: TextFile, delimiter: str) -> Iterator[Row]:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise BillError(f"{file.name}, row {line}: it is no CSV: {error}") from None
+            raise BillError(
+                say("{name}, row {line}: it is no CSV: {error}", name=file.name, line=line, error=error)
+            ) from None
         if cells is None:
             return
         if any(len(cell) > MOST_CELL for cell in cells):
             raise BillError(
-                f"{file.name}, row {line}: a cell of more than {MOST_CELL:,} characters; a quote is not closed?"
+                say(
+                    "{name}, row {line}: a cell of more than {most:,} characters; a quote is not closed?",
+                    name=file.name,
+                    line=line,
+                    most=MOST_CELL,
+                )
             )
         count += 1
         if count > MOST_ROWS:
-            raise BillError(f"{file.name}: it has more than {MOST_ROWS:,} rows; export a shorter span")
+            raise BillError(
+                say(
+                    "{name}: it has more than {most:,} rows; export a shorter span",
+                    name=file.name,
+                    most=MOST_ROWS,
+                )
+            )
         if any(cell.strip() for cell in cells):
             yield Row(line, cells)
         line = reader.line_num + 1

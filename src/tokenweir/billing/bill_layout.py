@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from tokenweir.billing.bill_files import DELIMITERS, Row, TextFile, rows
 from tokenweir.catalog.bill_formats import BillFormat, Column, Item, RowFilter, Table, folded, label_of
 from tokenweir.core.errors import BillError
+from tokenweir.core.sentence import say
 
 #: Rows that may stand above the header: titles of consoles.
 HEADER_WITHIN = 20
@@ -130,7 +131,13 @@ def recognise(file: TextFile, formats: Sequence[BillFormat], preferred: Sequence
         liked = [one for one in found if one.format.id in preferred] or found
         ids = sorted({one.format.id for one in liked})
         if len(ids) > 1:
-            raise BillError(f"{file.name}: it could be a bill of {' or '.join(ids)}; name it with --provider")
+            raise BillError(
+                say(
+                    "{name}: it could be a bill of {ids}; name it with --provider",
+                    name=file.name,
+                    ids=" or ".join(ids),
+                )
+            )
         if liked:
             return max(liked, key=lambda one: one.layout.matched)
     return None

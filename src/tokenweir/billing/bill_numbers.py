@@ -5,11 +5,15 @@ import unicodedata
 
 import msgspec
 
+from tokenweir.core.sentence import Sentence, say
+
 #: Digits after the point that a pico amount has room for.
 PICO_DECIMALS = 12
 MOST_CHARACTERS = 64
 #: Cells that say nothing. "<nil>" is how MiniMax writes it.
 _NOTHING = frozenset({"", "-", "--", "—", "–", "/", "<nil>", "nil", "null", "none", "n/a", "nan"})
+_AN_AMOUNT = say("an amount, such as 0.25, 1,234.50 or ¥3")
+_WHOLE = say("a whole number of tokens")
 _MARK = r"[^\d.,+\-()]*?"
 _NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?|\.[0-9]+"
 _AMOUNT = re.compile(rf"([+-]?)\s*({_MARK})\s*([+-]?)({_NUMBER})\s*({_MARK})")
@@ -52,16 +56,15 @@ def read_currency(text: str) -> str:
         return _CURRENCIES[word]
     if re.fullmatch(r"[a-z]{3}", word):
         return word.upper()
-    raise ValueError("a currency, such as CNY, USD or ¥")
+    raise ValueError(say("a currency, such as CNY, USD or ¥"))
 
 
 def read_amount(text: str, unit: str = "1") -> ReadAmount:
     """An amount in `unit` of its currency. Raises ValueError with what was expected."""
-    expected = "an amount, such as 0.25, 1,234.50 or ¥3"
-    match = _AMOUNT.fullmatch(_plain(text, expected))
+    match = _AMOUNT.fullmatch(_plain(text, _AN_AMOUNT))
     negative = text.strip().startswith("(") and text.strip().endswith(")")
     if match is None or (match[1] and match[3]) or (match[2] and match[5]):
-        raise ValueError(expected)
+        raise ValueError(_AN_AMOUNT)
     marked = match[2] or match[5]
     digits, exponent = _parts(match[4])
     unit_digits, unit_exponent = _parts(unit)
@@ -74,9 +77,9 @@ def read_amount(text: str, unit: str = "1") -> ReadAmount:
 
 def read_count(text: str, unit: int = 1) -> int:
     """A whole number of tokens, counted in `unit` tokens. Raises ValueError with what was expected."""
-    expected = "a whole number of tokens" if unit == 1 else f"a number of {unit:,} tokens, whole in tokens"
     if text.isascii() and text.isdigit() and len(text) <= MOST_CHARACTERS:
         return int(text) * unit
+    expected = _WHOLE if unit == 1 else say("a number of {unit:,} tokens, whole in tokens", unit=unit)
     plain = _plain(text, expected)
     if not re.fullmatch(_NUMBER, plain):
         raise ValueError(expected)
@@ -87,7 +90,7 @@ def read_count(text: str, unit: int = 1) -> int:
     return tokens
 
 
-def _plain(text: str, expected: str) -> str:
+def _plain(text: str, expected: Sentence) -> str:
     """One width of characters, without the parentheses of a negative amount."""
     if len(text) > MOST_CHARACTERS:
         raise ValueError(expected)

@@ -11,6 +11,7 @@ from tokenweir.billing.bill_numbers import PICO_DECIMALS
 from tokenweir.billing.bill_rows import Fault, ReadRow, masked, read_row
 from tokenweir.catalog.bill_formats import BillFormat, Table, label_of
 from tokenweir.core.errors import BillError
+from tokenweir.core.sentence import LINE, Sentence, listed, say
 
 #: Faults that an error names; of the others it says how many there are.
 MOST_FAULTS = 10
@@ -36,7 +37,9 @@ def read_bill(
         raise BillError(_unknown(files[0], liked or formats))
     ids = {one.format.id for one in found}
     if len(ids) > 1:
-        raise BillError(f"{name}: its files are of several providers: {', '.join(sorted(ids))}")
+        raise BillError(
+            say("{name}: its files are of several providers: {ids}", name=name, ids=", ".join(sorted(ids)))
+        )
     form = found[0].format
     tables = dict.fromkeys(one.layout.table.name for one in found)
     return Bill(
@@ -51,7 +54,7 @@ def read_bill(
     )
 
 
-def _unknown(file: TextFile, formats: Sequence[BillFormat]) -> str:
+def _unknown(file: TextFile, formats: Sequence[BillFormat]) -> Sentence:
     """What the header is, and what it should have been."""
     header = masked(next((line for line in file.text.splitlines() if line.strip()), "")[:300])
     known = "; ".join(
@@ -59,9 +62,12 @@ def _unknown(file: TextFile, formats: Sequence[BillFormat]) -> str:
         for form in formats
         for table in form.table
     )
-    return (
-        f"{file.name}: its header is that of no known bill: {header!r}. Known are: {known}. "
-        "Another format can be written as a file for --format (docs/billing.md)"
+    return say(
+        "{name}: its header is that of no known bill: {header!r}. Known are: {known}. "
+        "Another format can be written as a file for --format (docs/billing.md)",
+        name=file.name,
+        header=header,
+        known=known,
     )
 
 
@@ -102,7 +108,7 @@ def _rows(part: Recognised) -> Iterator[ReadRow | Fault | None]:
     width = part.layout.width
     for row in part.body:
         if len(row.cells) > width:  # 1,234.50 without quotes would move every value behind it
-            expected = f"{width} cells as in the header; is a comma not in quotes?"
+            expected = say("{width} cells as in the header; is a comma not in quotes?", width=width)
             yield Fault(part.file, row.line, "", f"{len(row.cells)} cells", expected)
             continue
         if part.layout.is_left_out(row.cells):
@@ -111,10 +117,10 @@ def _rows(part: Recognised) -> Iterator[ReadRow | Fault | None]:
         yield read_row(part.file, part.layout, row)
 
 
-def _told(faults: Sequence[Fault]) -> str:
-    named = "\n  ".join(str(fault) for fault in faults[:MOST_FAULTS])
+def _told(faults: Sequence[Fault]) -> Sentence:
     more = len(faults) - MOST_FAULTS
-    return f"the bill cannot be read:\n  {named}" + (f"\n  and {more:,} more" if more > 0 else "")
+    parts = (say("the bill cannot be read:"), *(fault.told for fault in faults[:MOST_FAULTS]))
+    return listed((*parts, say("and {more:,} more", more=more) if more > 0 else ""), LINE)
 
 
 def _decimals(table: Table, rows: Sequence[ReadRow]) -> int:

@@ -12,6 +12,7 @@ from tokenweir.billing.bill_layout import Layout, item_label
 from tokenweir.billing.bill_numbers import ReadAmount, read_amount, read_count, read_currency, says_nothing
 from tokenweir.billing.periods import day_of, month_of, read_time, span_of
 from tokenweir.catalog.bill_formats import Column, Count, Item, folded, label_of
+from tokenweir.core.sentence import Sentence, as_sentence, say
 
 #: Of a cell that an error quotes.
 QUOTED = 60
@@ -31,13 +32,21 @@ class Fault(msgspec.Struct, frozen=True):
     line: int
     column: str
     text: str
-    expected: str
+    expected: Sentence
 
-    def __str__(self) -> str:
-        column = f", column {self.column!r}" if self.column else ""
+    @property
+    def told(self) -> Sentence:
+        """Where it is, what stands there and what should."""
         text = masked(self.text)
         found = text if len(text) <= QUOTED else f"{text[:QUOTED]}…"
-        return f"{self.file}, row {self.line}{column}: found {found!r}, expected {self.expected}"
+        values = {"file": self.file, "line": self.line, "found": found, "expected": self.expected}
+        if self.column:
+            return say(
+                "{file}, row {line}, column {column!r}: found {found!r}, expected {expected}",
+                **values,
+                column=self.column,
+            )
+        return say("{file}, row {line}: found {found!r}, expected {expected}", **values)
 
 
 class ReadRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +70,7 @@ class ReadRow(msgspec.Struct, frozen=True, kw_only=True):
 class _CellError(Exception):
     """A value that is not what its column holds; becomes a Fault."""
 
-    def __init__(self, column: str, text: str, expected: str) -> None:
+    def __init__(self, column: str, text: str, expected: Sentence) -> None:
         self.column, self.text, self.expected = column, text, expected
         super().__init__(expected)
 
@@ -112,7 +121,7 @@ def _period(layout: Layout, cells: Sequence[str]) -> tuple[Period, tzinfo]:
             return span_of(start, last), zone
         return (month_of(start) if times.grain == "month" else day_of(start)), zone
     except ValueError as error:
-        raise _CellError(_title(layout, times), layout.cell(cells, times.names), str(error)) from None
+        raise _CellError(_title(layout, times), layout.cell(cells, times.names), as_sentence(error)) from None
 
 
 def _tokens(layout: Layout, cells: Sequence[str], item: Item | None) -> dict[str, int]:
@@ -125,7 +134,7 @@ def _tokens(layout: Layout, cells: Sequence[str], item: Item | None) -> dict[str
         try:
             found[label_of(count.classes)] = read_count(text, unit)
         except ValueError as error:
-            raise _CellError(_title(layout, count), text, str(error)) from None
+            raise _CellError(_title(layout, count), text, as_sentence(error)) from None
     return found
 
 
@@ -161,7 +170,7 @@ def _amount(layout: Layout, cells: Sequence[str], column: Column, unit: str) -> 
     try:
         return read_amount(text, unit)
     except ValueError as error:
-        raise _CellError(_title(layout, column), text, str(error)) from None
+        raise _CellError(_title(layout, column), text, as_sentence(error)) from None
 
 
 def _currency(layout: Layout, cells: Sequence[str], money: ReadAmount) -> str:
@@ -171,14 +180,16 @@ def _currency(layout: Layout, cells: Sequence[str], money: ReadAmount) -> str:
     try:
         named = "" if says_nothing(text) else read_currency(text)
     except ValueError as error:
-        raise _CellError(told.names[0], text, str(error)) from None
+        raise _CellError(told.names[0], text, as_sentence(error)) from None
     if named and money.currency and named != money.currency:
         raise _CellError(
-            told.names[0], text, f"{money.currency}, the currency that the amount is marked with"
+            told.names[0],
+            text,
+            say("{currency}, the currency that the amount is marked with", currency=money.currency),
         )
     currency = named or money.currency or told.default
     if not currency:
-        raise _CellError(told.names[0], text, "a currency, such as CNY or USD")
+        raise _CellError(told.names[0], text, say("a currency, such as CNY or USD"))
     return currency
 
 

@@ -10,6 +10,7 @@ from tokenweir.billing.invoice import Body, Document, body_of, paid_of, surcharg
 from tokenweir.billing.known_prices import read_prices
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import LedgerError
+from tokenweir.core.sentence import say
 from tokenweir.ledger.changing import make_changes
 from tokenweir.ledger.database import Connection
 from tokenweir.ledger.entries import Entry
@@ -63,7 +64,11 @@ def _due(document: Document) -> tuple[tuple[str, int], ...]:
 def _check_issue(document: Document, books: Books, now_us: int) -> None:
     if now_us < document.until_us:
         raise ValueError(
-            f"{document.month} is not over in {document.time_zone}; `weir invoice preview` shows it so far"
+            say(
+                "{month} is not over in {time_zone}; `weir invoice preview` shows it so far",
+                month=document.month,
+                time_zone=document.time_zone,
+            )
         )
     later = [
         one.invoice
@@ -72,7 +77,12 @@ def _check_issue(document: Document, books: Books, now_us: int) -> None:
     ]
     if later:
         raise ValueError(
-            f"{later[-1].id} holds {document.account}'s later month {later[-1].month} already; what came since is on its next"
+            say(
+                "{id} holds {account}'s later month {month} already; what came since is on its next",
+                id=later[-1].id,
+                account=document.account,
+                month=later[-1].month,
+            )
         )
 
 
@@ -107,7 +117,7 @@ def explain(connection: Connection, id: str, number: int) -> tuple[str, Iterator
     for gap in body.gaps:
         if gap.number == number:
             return "", billed_entries(connection, scope, gap.name)
-    raise ValueError(f"invoice {id} has no line {number}")
+    raise ValueError(say("invoice {id} has no line {number}", id=id, number=number))
 
 
 def _body(connection: Connection, scope: Scope) -> Body:
@@ -119,7 +129,9 @@ def _found(connection: Connection, id: str) -> tuple[list[Audited], Issued]:
     changes = list(read_changes(connection))
     one = next((one for one in open_books(changes).issued if one.invoice.id == id), None)
     if one is None:
-        raise ValueError(f"there is no invoice {id!r}; `weir invoice list` shows those that were issued")
+        raise ValueError(
+            say("there is no invoice {id!r}; `weir invoice list` shows those that were issued", id=id)
+        )
     return changes, one
 
 
@@ -166,5 +178,9 @@ def _check_account(books: Books, account: str) -> None:
     known = books.terms.accounts.keys() | {key.account for key in books.terms.keys.values()}
     if account not in known:
         raise ValueError(
-            f"there is no account {account!r}: {', '.join(sorted(known)) or 'none was made yet'}"
+            say(
+                "there is no account {account!r}: {known}",
+                account=account,
+                known=", ".join(sorted(known)) or say("none was made yet"),
+            )
         )

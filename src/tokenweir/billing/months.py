@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from tokenweir.core.sentence import say
 from tokenweir.ledger.windows import next_month, window_of
 
 _MONTH = re.compile(r"(\d{4})-(\d\d)")
@@ -42,5 +43,5 @@ def last_day(month: str) -> str:
 def _first(month: str) -> date:
     match = _MONTH.fullmatch(month.strip())
     if not match or not 1 <= int(match[2]) <= 12 or not FIRST_YEAR <= int(match[1]) <= LAST_YEAR:
-        raise ValueError(f"{month!r} is no month; write it as 2026-11")
+        raise ValueError(say("{month!r} is no month; write it as 2026-11", month=month))
     return date(int(match[1]), int(match[2]), 1)

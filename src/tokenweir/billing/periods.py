@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from tokenweir.billing.bill import Period
 from tokenweir.catalog.bill_formats import ISO, UNIX, Grain
+from tokenweir.core.sentence import say
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -34,7 +35,7 @@ def read_time(text: str, forms: Iterable[str], zone: tzinfo) -> datetime:
             continue
         if FIRST_YEAR <= moment.year <= LAST_YEAR:
             return moment if moment.tzinfo else moment.replace(tzinfo=zone)
-    raise ValueError(f"a time as {' or '.join(tried)}")
+    raise ValueError(say("a time as {tried}", tried=" or ".join(tried)))
 
 
 def _read(text: str, form: str) -> datetime:
@@ -65,7 +66,7 @@ def span_of(start: datetime, last: datetime) -> Period:
     """From `start` up to and with the second or, where it is midnight, the day of `last`. Raises ValueError."""
     end = last + (timedelta(days=1) if last.time() == time() else timedelta(seconds=1))
     if end <= start:
-        raise ValueError("an end that is not before its beginning")
+        raise ValueError(say("an end that is not before its beginning"))
     return Period(us_of(start), us_of(end), f"{start.date()} – {last.date()}")
 
 

@@ -11,6 +11,7 @@ from tokenweir.billing.price_book import PriceBook
 from tokenweir.billing.rerating import PricesOf, Rating, correction_id
 from tokenweir.catalog.price import Price
 from tokenweir.core.clock import Clock
+from tokenweir.core.sentence import say
 from tokenweir.ledger.database import Connection
 from tokenweir.ledger.store import read_changes
 from tokenweir.ledger.terms import NoteCorrection, Terms
@@ -97,7 +98,13 @@ def _within(request: Request, terms: Terms) -> Asked:
         return request.asked
     known = terms.accounts.keys() | {key.account for key in terms.keys.values()}
     if request.account not in known:
-        raise ValueError(f"there is no account {request.account!r}: {', '.join(sorted(known))}")
+        raise ValueError(
+            say(
+                "there is no account {account!r}: {known}",
+                account=request.account,
+                known=", ".join(sorted(known)),
+            )
+        )
     return msgspec.structs.replace(request.asked, accounts=tuple(sorted(terms.below(request.account))))
 
 

@@ -15,6 +15,7 @@ from tokenweir.catalog.charges import format_percent, marked_up, marked_up_pico
 from tokenweir.catalog.price import AppliedPrice, SpreadCost
 from tokenweir.catalog.pricing import price_id
 from tokenweir.core.clock import Clock
+from tokenweir.core.sentence import say
 from tokenweir.core.usage import Provenance
 from tokenweir.ledger.database import Connection
 from tokenweir.ledger.entries import Entry
@@ -73,9 +74,9 @@ def spread(data_dir: Path, id: str, month: str, clock: Clock, actor: str, *, dry
     try:
         cost = _terms(list(read_changes(connection))).standing_costs.get(id)
         if cost is None:
-            raise ValueError(f"there is no standing cost {id!r}")
+            raise ValueError(say("there is no standing cost {id!r}", id=id))
         if period_of(cost, month) is None:
-            raise ValueError(f"the standing cost {id} is not in force in {month}")
+            raise ValueError(say("the standing cost {id} is not in force in {month}", id=id, month=month))
     finally:
         connection.close()
     return spread_upstream(data_dir, cost.upstream, month, clock, actor, dry_run=dry_run)
@@ -90,7 +91,7 @@ def spread_upstream(
     Raises ValueError, LedgerError.
     """
     if month_bounds(month, ZONE)[1] > clock.now_us():
-        raise ValueError(f"{month} is not over (in UTC); its calls are not all known yet")
+        raise ValueError(say("{month} is not over (in UTC); its calls are not all known yet", month=month))
     connection = open_reader(data_dir)
     try:
         changes = list(read_changes(connection))
@@ -130,11 +131,16 @@ def _periods(terms: Terms, upstream: str, month: str) -> tuple[Period, ...]:
     periods = tuple(period for cost in costs if (period := period_of(cost, month)) is not None)
     currencies = {period.cost.currency for period in periods}
     if not periods:
-        raise ValueError(f"{upstream} has no standing cost in {month}")
+        raise ValueError(say("{upstream} has no standing cost in {month}", upstream=upstream, month=month))
     if len(currencies) > 1:
         names = ", ".join(period.cost.id for period in periods)
         raise ValueError(
-            f"{names} are all of {upstream} but in {', '.join(sorted(currencies))}; use one currency"
+            say(
+                "{names} are all of {upstream} but in {currencies}; use one currency",
+                names=names,
+                upstream=upstream,
+                currencies=", ".join(sorted(currencies)),
+            )
         )
     return periods
 

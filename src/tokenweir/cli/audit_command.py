@@ -35,7 +35,7 @@ def audit_line(audited: Audited, keys: dict[str, KeyRecord]) -> AuditLine:
         actor=audited.actor,
         actor_name=key.name if key else "",
         kind=str(type(audited.change).__struct_config__.tag),
-        what=in_words(audited.change),
+        what=str(in_words(audited.change)),
         after_seq=audited.after_seq,
     )
 

@@ -25,8 +25,9 @@ from tokenweir.console.preferences import MOST_BYTES, Preferences, fields_of, pr
 from tokenweir.console.render import csv_of, html_of, page_of
 from tokenweir.console.security import HEADERS
 from tokenweir.console.sessions import Session
-from tokenweir.console.words import words
+from tokenweir.console.words import tell, words
 from tokenweir.core.errors import CatalogError, LedgerError, SettingsError
+from tokenweir.core.sentence import say
 from tokenweir.ledger.database import FAULTS
 
 MOST_PARAMETERS = 50
@@ -167,7 +168,7 @@ def _outcome(visit: Visit, fields: Mapping[str, str] | None) -> Outcome:
         return visit.page.show(visit)
     form = visit.page.forms.get(fields.get("action", ""))
     if form is None:
-        return problem("not_found", "There is no such form on this page.")
+        return problem("not_found", say("There is no such form on this page."))
     outcome = form(visit, fields)
     if isinstance(outcome, Problem):  # the page again, with what was said and what is wrong with it
         visit.problem, visit.fields = outcome, Said(fields)
@@ -210,7 +211,7 @@ def _refused(refusal: Problem, request: Request, prefers: Preferences) -> Respon
 def _problem_page(refusal: Problem, prefers: Preferences) -> str:
     t = words(prefers.language)
     return page_of(
-        "plain.html", t=t, title=t(f"problem.{refusal.code}"), text=refusal.detail, text_language="en"
+        "plain.html", t=t, title=t(f"problem.{refusal.code}"), text=tell(prefers.language, refusal.detail)
     )
 
 

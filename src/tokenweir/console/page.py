@@ -16,7 +16,7 @@ from tokenweir.console.outside import Outside
 from tokenweir.console.periods import Period, period_of
 from tokenweir.console.sessions import Session
 from tokenweir.console.table import Chart, Table
-from tokenweir.console.words import Words
+from tokenweir.console.words import Words, tell
 from tokenweir.ledger.database import Connection
 
 ROOT = "/console"
@@ -135,6 +135,10 @@ class Visit:
         told = b"" if body is None else msgspec.json.encode(body)
         pairs = tuple((query or {}).items())
         return self.desk.outcome(_BY_ID[operation], path, pairs, told, self._who)
+
+    def tell(self, text: str) -> str:
+        """A sentence of the code's in the language of who looks."""
+        return tell(self.language, text)
 
     def link(self, **changes: object) -> str:
         """This page with some of its query changed; None takes a parameter out."""

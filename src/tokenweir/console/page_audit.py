@@ -50,5 +50,5 @@ def _row(visit: Visit, audited: Audited) -> tuple[object, ...]:
         audited.at_us,
         audited.actor if actor is None else actor.name,
         Link(subject, visit.to(page.format(id)) if page else visit.to("/audit", subject=subject)),
-        in_words(audited.change),
+        visit.tell(in_words(audited.change)),
     )

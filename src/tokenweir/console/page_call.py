@@ -12,6 +12,7 @@ from tokenweir.console.page_calls import outcome_badge, paid
 from tokenweir.console.table import Column, Table
 from tokenweir.core.ids import parse_uuid
 from tokenweir.core.money import format_per_mtok
+from tokenweir.core.sentence import say
 from tokenweir.ledger.entries import ENDS, Entry, Kind
 from tokenweir.ledger.views import CallDetail, PricedEntry, Product, call_detail
 from tokenweir.routing.decide import AS_CONFIGURED, DRAINED, FAILED, ITSELF, UNABLE, read_route
@@ -109,7 +110,7 @@ def _found(visit: Visit) -> CallDetail | Problem:
     except ValueError:
         detail = None
     if detail is None or not visit.asked.sees(detail.entries[0].entry.account):
-        return not_found(f"call {id[:100]!r}")
+        return not_found(say("call {id!r}", id=id[:100]))
     return detail
 
 

@@ -7,6 +7,7 @@ from tokenweir.admin.rights import reads_all
 from tokenweir.console.page import Outcome, Visit, shown
 from tokenweir.console.table import Badge, Column, Link, Table
 from tokenweir.core.money import check_currency, parse_amount
+from tokenweir.core.sentence import whole
 from tokenweir.ledger.entries import Outcome as Ended
 from tokenweir.ledger.views import MAX_PAGE, CallRow
 from tokenweir.ledger.views import calls as find_calls
@@ -64,7 +65,7 @@ def _found(visit: Visit, since_us: int, until_us: int) -> list[CallRow] | Proble
         slowest_us = int(float(query["ms"]) * 1000) if query.get("ms") else None
         before = int(query["after"]) if query.get("after") else None
     except ValueError as error:
-        return problem("wrong_form", f"{error}.")
+        return problem("wrong_form", whole(error))
     accounts = visit.accounts
     if query.get("account"):
         below = visit.asked.terms.below(query["account"])

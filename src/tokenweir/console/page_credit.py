@@ -10,6 +10,7 @@ from tokenweir.console.fields import moment_of, said
 from tokenweir.console.page import Outcome, Redirect, Visit, shown
 from tokenweir.console.page_keys import accounts_of
 from tokenweir.console.table import Badge, Column, Link, Table
+from tokenweir.core.sentence import say
 from tokenweir.ledger.views.credit import purses_now
 
 _BALANCES = (
@@ -129,7 +130,7 @@ def end(visit: Visit, fields: Mapping[str, str]) -> Outcome:
     """What is left of the chosen one is void."""
     account, _, id = fields.get("credit", "").partition("|")
     if not id:
-        return problem("wrong_form", "Choose a credit.")
+        return problem("wrong_form", say("Choose a credit."))
     return _done(visit, visit.do("end_credit", account=account, id=id))
 
 
@@ -144,7 +145,7 @@ def plan(visit: Visit, fields: Mapping[str, str]) -> Outcome:
         try:
             body["overage_bp"] = round(float(fields["overage"]) * 100)
         except ValueError:
-            return problem("wrong_form", "What is charged beyond the plan is a number of per cent.")
+            return problem("wrong_form", say("What is charged beyond the plan is a number of per cent."))
     return _done(visit, visit.do("put_plan", account=fields.get("account", ""), body=body))
 
 

@@ -9,6 +9,7 @@ from tokenweir.console.fields import lines_of, moment_of, said, words_of
 from tokenweir.console.page import Outcome, Redirect, Visit, shown
 from tokenweir.console.page_limits import limits_table
 from tokenweir.console.table import Badge, Column, Link, Table
+from tokenweir.core.sentence import say
 from tokenweir.ledger.checks import ROLES
 from tokenweir.ledger.terms import KeyRecord
 from tokenweir.protocol.wires import WIRES
@@ -76,7 +77,7 @@ def show_one(visit: Visit) -> Outcome:
     id = visit.path["id"]
     key = visit.asked.terms.keys.get(id)
     if key is None or not visit.asked.sees(key.account):
-        return not_found(f"key {id[:100]!r}")
+        return not_found(say("key {id!r}", id=id[:100]))
     return shown(
         "key.html",
         tables=(limits_table(visit, f"key/{id}"),),
@@ -109,7 +110,7 @@ def rotate(visit: Visit, fields: Mapping[str, str]) -> Outcome:
     try:
         overlap_s = round(float(fields.get("overlap_h") or 0) * 3600)
     except ValueError:
-        return problem("wrong_form", "The overlap is a number of hours.")
+        return problem("wrong_form", say("The overlap is a number of hours."))
     return _secret(visit, visit.do("rotate_key", id=visit.path["id"], body={"overlap_s": overlap_s}))
 
 
@@ -141,7 +142,7 @@ def revoke(visit: Visit, fields: Mapping[str, str]) -> Outcome:
 def set_password(visit: Visit, fields: Mapping[str, str]) -> Outcome:
     """By which its holder signs in."""
     if fields.get("password", "") != fields.get("again", ""):
-        return problem("wrong_form", "The two passwords differ.")
+        return problem("wrong_form", say("The two passwords differ."))
     return done(visit, visit.do("put_password", id=visit.path["id"], body=said(fields, "password")))
 
 

@@ -7,6 +7,7 @@ from tokenweir.admin.rights import sees_scope
 from tokenweir.console.fields import said
 from tokenweir.console.page import Outcome, Redirect, Visit, shown
 from tokenweir.console.table import Bar, Column, Link, Table
+from tokenweir.core.sentence import say
 from tokenweir.ledger.views.limits import LimitNow, limits_now
 
 _COLUMNS = (
@@ -71,7 +72,7 @@ def lift(visit: Visit, fields: Mapping[str, str]) -> Outcome:
     """Lift the one that was chosen."""
     parts = fields.get("limit", "").split("|")
     if len(parts) != 4:
-        return problem("wrong_form", "Choose a limit.")
+        return problem("wrong_form", say("Choose a limit."))
     query = dict(zip(("scope", "model", "unit", "window"), parts, strict=True))
     outcome = visit.do("remove_limit", query={name: value for name, value in query.items() if value})
     return outcome if isinstance(outcome, Problem) else Redirect(visit.to("/limits", done="saved"))

@@ -11,6 +11,7 @@ from tokenweir.console.page import Outcome, Redirect, Visit, shown
 from tokenweir.console.page_keys import accounts_of
 from tokenweir.console.table import Column, Table
 from tokenweir.core.money import format_per_mtok, format_pico
+from tokenweir.core.sentence import say
 from tokenweir.ledger.views.audit import charge_in_words, standing_in_words
 
 _COSTS = (
@@ -48,7 +49,7 @@ def show(visit: Visit) -> Outcome:
         (
             account or visit.t("prices.everybody"),
             rule.model,
-            charge_in_words(rule),
+            visit.tell(charge_in_words(rule)),
             rule.valid_from_us or None,
         )
         for account, rules in sorted(terms.charges.items())
@@ -58,7 +59,7 @@ def show(visit: Visit) -> Outcome:
         (r.base, r.quote, format_pico(r.rate_pico), r.day, r.source or None) for r in terms.rates.values()
     ]
     standing = [
-        (c.id, c.upstream, standing_in_words(c), c.from_us or None, c.until_us, c.note or None)
+        (c.id, c.upstream, visit.tell(standing_in_words(c)), c.from_us or None, c.until_us, c.note or None)
         for c in terms.standing_costs.values()
     ]
     return shown(
@@ -71,7 +72,7 @@ def show(visit: Visit) -> Outcome:
         ),
         accounts=accounts_of(visit),
         rules=[(account, rule) for account, rules in sorted(terms.charges.items()) for rule in rules],
-        charge_in_words=charge_in_words,
+        charge_in_words=lambda rule: visit.tell(charge_in_words(rule)),
     )
 
 
@@ -115,7 +116,7 @@ def charge(visit: Visit, fields: Mapping[str, str]) -> Outcome:
         try:
             body["markup_bp"] = round(float(fields["markup"]) * 100)
         except ValueError:
-            return problem("wrong_form", "A mark-up is a number of per cent.")
+            return problem("wrong_form", say("A mark-up is a number of per cent."))
     return _done(visit, visit.do("put_charge", body=body))
 
 
@@ -123,7 +124,7 @@ def remove_charge(visit: Visit, fields: Mapping[str, str]) -> Outcome:
     """Take the chosen rule away."""
     parts = fields.get("rule", "").split("|")
     if len(parts) != 3:
-        return problem("wrong_form", "Choose a rule.")
+        return problem("wrong_form", say("Choose a rule."))
     account, model, valid_from = parts
     query = {"model": model, "valid_from": valid_from} | ({"account": account} if account else {})
     return _done(visit, visit.do("remove_charge", query=query))
@@ -143,7 +144,7 @@ def standing(visit: Visit, fields: Mapping[str, str]) -> Outcome:
     try:
         body["units"] = int(fields.get("units") or 1)
     except ValueError:
-        return problem("wrong_form", "Units are a whole number.")
+        return problem("wrong_form", say("Units are a whole number."))
     for name in ("starts", "ends"):
         if moment := moment_of(fields.get(name, ""), visit.zone):
             body[name] = moment

@@ -14,6 +14,7 @@ from tokenweir.console.page import Outcome, Visit, shown
 from tokenweir.console.page_calls import outcome_badge, paid
 from tokenweir.console.table import Badge, Column, Link, Table
 from tokenweir.core.errors import AgentError
+from tokenweir.core.sentence import say
 from tokenweir.ledger.views.run_list import MOST_RUNS, RunSums, run_entries, runs
 from tokenweir.ledger.views.run_tree import RunTree, StepNode, ToolNode, run_tree
 from tokenweir.ledger.views.spans import HOUR_US, span_of
@@ -131,9 +132,9 @@ def show_one(visit: Visit) -> Outcome:
         record = None
     tree = _tree(visit, name, record)
     if tree is None and record is None:
-        return problems.not_found("run")
+        return problems.not_found(say("run"))
     if record is not None and tree is None and not visit.asked.sees(record.start.account):
-        return problems.not_found("run")
+        return problems.not_found(say("run"))
     steps = () if tree is None else tree.steps
     lines = lines_of(visit, steps[:MOST_STEPS])
     begin_us, length_us = extent(steps)

@@ -18,9 +18,9 @@ def show(visit: Visit) -> Outcome:
         (
             setting.section,
             setting.name,
-            f"{setting.value} {setting.unit}".strip() or None,
+            f"{setting.value} {visit.tell(setting.unit)}".strip() or None,
             _source(setting.source),
-            setting.help,
+            visit.tell(setting.help),
         )
         for setting in visit.outside.settings()
     ]

@@ -1,11 +1,17 @@
-"""The console's words: a TOML file for each page and language. A language lacks no word that English has; a test sees to it."""
+"""The console's words, a TOML file for each page and language; and sentences of the code's, which says them in English.
+
+A language lacks no word that English has, and no sentence that the code says; tests see to it.
+"""
 
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
+from tokenweir.core.sentence import BETWEEN, STOP, Sentence, as_sentence
+
 _DIRECTORY = Path(__file__).parent / "words"
+_SENTENCES = Path(__file__).parent / "sentences"
 #: By their tags, with the name that each gives itself.
 LANGUAGES = {"en": "English", "zh": "中文"}
 DEFAULT = "en"
@@ -32,6 +38,35 @@ def words(language: str) -> Words:
         return text.format(**values) if values else text
 
     return word
+
+
+@cache
+def sentences(language: str) -> Mapping[str, str]:
+    """What the code says in English, by its template; English has only what the console says otherwise than the API."""
+    found: dict[str, str] = {}
+    for path in sorted((_SENTENCES / language).glob("*.toml")):
+        found |= tomllib.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def tell(language: str, text: str) -> str:
+    """A sentence of the code's in a language; in English, where that has no other for it."""
+    known, sentence = sentences(language), as_sentence(text)
+    if not known:
+        return str(text)
+    values = {
+        name: tell(language, value) if isinstance(value, Sentence) else value
+        for name, value in sentence.values.items()
+    }
+    template = known.get(sentence.template)
+    if sentence.template in BETWEEN:
+        return (template or sentence.template).join(map(str, values.values()))
+    if template is None and not values:
+        return str(text)
+    told = (template or sentence.template).format(**values)
+    if not sentence.is_whole:
+        return told
+    return f"{told[:1].upper()}{told[1:]}{known.get(STOP, STOP)}"
 
 
 def has_word(key: str) -> bool:

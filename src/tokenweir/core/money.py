@@ -8,6 +8,8 @@ import re
 
 import msgspec
 
+from tokenweir.core.sentence import say
+
 PICO = 10**12
 _PICO_PER_MTOK = 10**6  # one unit per million tokens, in pico per token
 _DECIMAL = re.compile(r"^(\d+)(?:\.(\d+))?$")
@@ -25,7 +27,13 @@ class Money(msgspec.Struct, frozen=True, order=False):
 
     def __add__(self, other: "Money") -> "Money":
         if self.currency != other.currency:
-            raise ValueError(f"{self.currency} and {other.currency} cannot be added without a dated rate")
+            raise ValueError(
+                say(
+                    "{one} and {other} cannot be added without a dated rate",
+                    one=self.currency,
+                    other=other.currency,
+                )
+            )
         return Money(self.pico + other.pico, self.currency)
 
     def __str__(self) -> str:
@@ -35,7 +43,9 @@ class Money(msgspec.Struct, frozen=True, order=False):
 def check_currency(code: str) -> str:
     """`code` itself if it is a three-letter ISO 4217 code. Raises ValueError."""
     if not _CURRENCY.match(code):
-        raise ValueError(f"{code!r} is not a currency code of three capital letters, such as CNY or USD")
+        raise ValueError(
+            say("{code!r} is not a currency code of three capital letters, such as CNY or USD", code=code)
+        )
     return code
 
 
@@ -43,10 +53,12 @@ def _scaled(text: str, scale_digits: int) -> int:
     """The decimal `text` times 10**scale_digits, exactly. Raises ValueError when digits would be lost."""
     match = _DECIMAL.match(text.strip())
     if not match:
-        raise ValueError(f"{text!r} is not a plain decimal number, such as 4 or 0.25")
+        raise ValueError(say("{text!r} is not a plain decimal number, such as 4 or 0.25", text=text))
     whole, fraction = match.group(1), (match.group(2) or "").rstrip("0")
     if len(fraction) > scale_digits:
-        raise ValueError(f"{text!r} has more than {scale_digits} decimals and would not be exact")
+        raise ValueError(
+            say("{text!r} has more than {most} decimals and would not be exact", text=text, most=scale_digits)
+        )
     return int(whole + fraction.ljust(scale_digits, "0"))
 
 

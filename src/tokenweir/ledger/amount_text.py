@@ -3,6 +3,7 @@
 import re
 
 from tokenweir.core.money import PICO, SYMBOLS, Money, format_pico, parse_amount
+from tokenweir.core.sentence import Sentence, say
 from tokenweir.ledger.limit_text import CURRENCIES
 
 _SHAPE = re.compile(
@@ -11,26 +12,28 @@ _SHAPE = re.compile(
     r"(?P<unit>[A-Za-z]+)?"
 )
 _SCALES = {"k": 3, "K": 3, "M": 6, "B": 9, "G": 9}
+_MONEY = say('write "¥1000" or "20 USD"')
+_ALLOWANCE = say('write "10M tokens" or "¥120"')
 _TOKENS = ("token", "tokens")
 _PERCENT = re.compile(r"(?P<sign>[+-]?)\s*(?P<number>\d+(?:\.\d{1,2})?)\s*%")
 
 
 def parse_money(text: str) -> Money:
     """An amount of a currency; nothing is an amount too. Raises ValueError with a sentence."""
-    pico, unit = _parse(text, 'write "¥1000" or "20 USD"')
+    pico, unit = _parse(text, _MONEY)
     if unit == "tokens":
-        raise ValueError(f'{text!r} is no amount of money; write "¥1000" or "20 USD"')
+        raise ValueError(say("{text!r} is no amount of money; {advice}", text=text, advice=_MONEY))
     return Money(pico, unit)
 
 
 def parse_allowance(text: str) -> tuple[int, str]:
     """An amount and its unit: tokens, or pico of a currency. Raises ValueError with a sentence."""
-    amount, unit = _parse(text, 'write "10M tokens" or "¥120"')
+    amount, unit = _parse(text, _ALLOWANCE)
     if unit != "tokens":
         return amount, unit
     tokens, part = divmod(amount, PICO)
     if part:
-        raise ValueError(f"{text!r} is no whole number of tokens")
+        raise ValueError(say("{text!r} is no whole number of tokens", text=text))
     return tokens, unit
 
 
@@ -38,7 +41,9 @@ def parse_percent(text: str) -> int:
     """Basis points from `25%`, `12.5 %` or `-10%`. Raises ValueError with a sentence."""
     match = _PERCENT.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no percentage of at most two decimals; write 25%, 12.5% or -10%")
+        raise ValueError(
+            say("{text!r} is no percentage of at most two decimals; write 25%, 12.5% or -10%", text=text)
+        )
     points = parse_amount(match["number"]) * 100 // PICO
     return -points if match["sign"] == "-" else points
 
@@ -48,15 +53,17 @@ def format_allowance(amount: int, unit: str) -> str:
     return f"{amount} tokens" if unit == "tokens" else f"{format_pico(amount)} {unit}"
 
 
-def _parse(text: str, advice: str) -> tuple[int, str]:
+def _parse(text: str, advice: Sentence) -> tuple[int, str]:
     """Pico of what is named; of tokens, too."""
     match = _SHAPE.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no amount; {advice}")
+        raise ValueError(say("{text!r} is no amount; {advice}", text=text, advice=advice))
     before, unit = (match["before"] or "").strip(), match["unit"] or ""
     word = before or unit
     if not word or (before and unit):
-        raise ValueError(f"{text!r} does not say of what, or says it twice; {advice}")
+        raise ValueError(
+            say("{text!r} does not say of what, or says it twice; {advice}", text=text, advice=advice)
+        )
     scale: int = 10 ** _SCALES.get(match["scale"] or "", 0)
     pico = parse_amount(match["number"].replace(",", "").replace("_", "")) * scale
     if word.lower() in _TOKENS:
@@ -64,6 +71,11 @@ def _parse(text: str, advice: str) -> tuple[int, str]:
     currency = SYMBOLS.get(word, word.upper())
     if currency not in CURRENCIES:
         raise ValueError(
-            f"{text!r} names {word!r}, which is no currency known here ({', '.join(CURRENCIES)})"
+            say(
+                "{text!r} names {word!r}, which is no currency known here ({currencies})",
+                text=text,
+                word=word,
+                currencies=", ".join(CURRENCIES),
+            )
         )
     return pico, currency

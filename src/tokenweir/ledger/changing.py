@@ -14,6 +14,7 @@ import msgspec
 
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import LedgerBusyError, LedgerError, OutdatedError
+from tokenweir.core.sentence import FINE, Sentence, heard
 from tokenweir.ledger.frames import FrameReader, frame, socket_address
 from tokenweir.ledger.journal import Journal
 from tokenweir.ledger.messages import (
@@ -55,7 +56,7 @@ def make_changes(
     clock: Clock,
     actor: str = COMMAND_LINE,
     after: int | None = None,
-) -> str:
+) -> Sentence:
     """Change terms, durably and on every worker at once, all or nothing; why not, or "".
 
     `after`: the number of the last change that they were decided by. Raises OutdatedError where a later one has replaced a
@@ -88,7 +89,7 @@ def correct(data_dir: Path, corrections: Sequence[Correction], clock: Clock) -> 
         _submit(data_dir, [msgspec.structs.replace(op, seq=n) for n, op in enumerate(some, 1)], clock)
 
 
-def _submit(data_dir: Path, operations: list[MakeChanges] | list[Correction], clock: Clock) -> str:
+def _submit(data_dir: Path, operations: list[MakeChanges] | list[Correction], clock: Clock) -> Sentence:
     for _ in range(START_TRIES):
         try:
             return _write(data_dir, operations, clock)
@@ -100,22 +101,22 @@ def _submit(data_dir: Path, operations: list[MakeChanges] | list[Correction], cl
     raise LedgerError(f"the writer of {data_dir} holds its lock but does not answer; see its log")
 
 
-def _write(data_dir: Path, operations: list[MakeChanges] | list[Correction], clock: Clock) -> str:
+def _write(data_dir: Path, operations: list[MakeChanges] | list[Correction], clock: Clock) -> Sentence:
     lock = take_lock(data_dir)
     try:
         store = Store(data_dir)
         try:
             journal = Journal(store, clock)
-            refused = [told for told in map(journal.apply, operations) if isinstance(told, str) and told]
+            refused = [told for told in map(journal.apply, operations) if isinstance(told, Sentence) and told]
             journal.commit()
         finally:
             store.close()
     finally:
         os.close(lock)
-    return refused[0] if refused else ""
+    return refused[0] if refused else FINE
 
 
-def _ask_writer(data_dir: Path, operations: list[MakeChanges] | list[Correction]) -> str | None:
+def _ask_writer(data_dir: Path, operations: list[MakeChanges] | list[Correction]) -> Sentence | None:
     """What the writer says; None when its socket is not there yet, or any more."""
     decoder: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
     frames = FrameReader()
@@ -129,9 +130,9 @@ def _ask_writer(data_dir: Path, operations: list[MakeChanges] | list[Correction]
                 for body in frames.feed(data):
                     match decoder.decode(body):
                         case Committed(seq=seq) if seq == operations[-1].seq:
-                            return ""
+                            return FINE
                         case ChangeRefused(reason=reason):
-                            return reason
+                            return heard(reason)
                         case Unavailable(reason=reason):
                             raise LedgerError(f"nothing was changed: {reason}")
         except TimeoutError:

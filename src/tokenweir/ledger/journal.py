@@ -6,6 +6,7 @@ import msgspec
 
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import LedgerError
+from tokenweir.core.sentence import FINE, Sentence
 from tokenweir.ledger.budgets import NOTHING, Counted, Spent, spent_by
 from tokenweir.ledger.checks import wrong_with
 from tokenweir.ledger.entries import ENDS, WORKER_GONE, Entry, Kind, Outcome
@@ -56,7 +57,7 @@ class Journal:
         self._forgotten_upto = store.last_call
         self._refused: dict[str, int] = {}  # calls that were refused, by run
         self.changed: list[Change] = []  # what workers have to be told once it is durable
-        self._applies: dict[type, Callable[..., OpenResult | str | None]] = {
+        self._applies: dict[type, Callable[..., OpenResult | Sentence | None]] = {
             OpenCall: self._open,
             CloseAttempt: self._close,
             Checkpoint: self._checkpoint,
@@ -70,7 +71,7 @@ class Journal:
         """Calls under way, oldest first."""
         return list(self.state.open_calls)
 
-    def apply(self, operation: Durable) -> OpenResult | str | None:
+    def apply(self, operation: Durable) -> OpenResult | Sentence | None:
         """Take one operation into the batch. An OpenCall has a result; so has a change that is refused: why."""
         return self._applies[type(operation)](operation)
 
@@ -209,7 +210,7 @@ class Journal:
         opened = self._last(op.call, Kind.OPENED)
         self._correct(entry, standing.at_us if opened is None else opened.at_us, spent_by(standing))
 
-    def _change(self, op: MakeChanges) -> str:
+    def _change(self, op: MakeChanges) -> Sentence:
         """All of them or, where one is refused, none. A limit that is new begins with what the entries say."""
         if self._batch.entries:
             self.commit()
@@ -227,7 +228,7 @@ class Journal:
             self._batch.changes.append((at_us, op.actor, change))
             self._batch.counted += [(b"", row) for row in rows]
         self.changed += op.changes
-        return ""
+        return FINE
 
     # --- parts
 

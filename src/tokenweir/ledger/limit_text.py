@@ -3,9 +3,10 @@
 import re
 
 from tokenweir.core.money import SYMBOLS, format_pico, parse_amount
+from tokenweir.core.sentence import say
 from tokenweir.ledger.terms import COUNTED_UNITS, Limit
 
-EXAMPLES = '"¥5/day", "20 USD/month", "2M tokens/month", "100 calls/minute" or "4 calls at once"'
+EXAMPLES = say('"¥5/day", "20 USD/month", "2M tokens/month", "100 calls/minute" or "4 calls at once"')
 _SHAPE = re.compile(
     r"(?P<before>[¥￥$€]|[A-Za-z]{3}\s)?\s*"
     r"(?P<number>\d[\d,_]*(?:\.\d+)?)\s*(?P<scale>[kKMBG](?![A-Za-z]))?\s*"
@@ -42,14 +43,22 @@ def parse_limit(text: str) -> Limit:
     """A limit from its text; without a window it holds for good. Raises ValueError with a sentence."""
     match: re.Match[str] | None = _SHAPE.fullmatch(text.strip())
     if not match:
-        raise ValueError(f"{text!r} is not a limit; write {EXAMPLES}")
+        raise ValueError(say("{text!r} is not a limit; write {examples}", text=text, examples=EXAMPLES))
     window, mode = _window(text, match), match["mode"] or "hard"
     before, unit = (match["before"] or "").strip(), match["unit"] or ""
     if before and unit:
-        raise ValueError(f"{text!r} names two units, {before!r} and {unit!r}; write {EXAMPLES}")
+        raise ValueError(
+            say(
+                "{text!r} names two units, {before!r} and {unit!r}; write {examples}",
+                text=text,
+                before=before,
+                unit=unit,
+                examples=EXAMPLES,
+            )
+        )
     word = before or unit
     if not word:
-        raise ValueError(f"{text!r} does not say of what; write {EXAMPLES}")
+        raise ValueError(say("{text!r} does not say of what; write {examples}", text=text, examples=EXAMPLES))
     number = match["number"].replace(",", "").replace("_", "")
     digits = _SCALES[match["scale"]] if match["scale"] else 0
     counted = _COUNTS.get(" ".join(word.lower().split()))
@@ -58,7 +67,12 @@ def parse_limit(text: str) -> Limit:
     currency = SYMBOLS.get(word, word.upper())
     if currency not in CURRENCIES:
         raise ValueError(
-            f"{text!r} names {word!r}, which is no currency known here ({', '.join(CURRENCIES)})"
+            say(
+                "{text!r} names {word!r}, which is no currency known here ({currencies})",
+                text=text,
+                word=word,
+                currencies=", ".join(CURRENCIES),
+            )
         )
     return Limit(currency, _money(text, number, digits), window, mode)
 
@@ -70,7 +84,11 @@ def _window(text: str, match: re.Match[str]) -> str:
     window = _WINDOWS.get(word.lower())
     if window is None:
         raise ValueError(
-            f"{text!r} names {word!r}; a limit is per minute, hour, day or month, in total or at once"
+            say(
+                "{text!r} names {word!r}; a limit is per minute, hour, day or month, in total or at once",
+                text=text,
+                word=word,
+            )
         )
     return window
 
@@ -79,7 +97,7 @@ def _count(text: str, number: str, digits: int) -> int:
     scale: int = 10**digits
     whole, remainder = divmod(parse_amount(number) * scale, 10**12)
     if remainder or not 0 < whole <= MAX_COUNT:
-        raise ValueError(f"{text!r} is not a whole number of at least 1")
+        raise ValueError(say("{text!r} is not a whole number of at least 1", text=text))
     return whole
 
 
@@ -87,7 +105,9 @@ def _money(text: str, number: str, digits: int) -> int:
     scale: int = 10**digits
     pico = parse_amount(number) * scale
     if not 0 < pico <= MAX_MONEY_PICO:
-        raise ValueError(f"{text!r} must be more than 0 and at most {MAX_MONEY_PICO // 10**12:,}")
+        raise ValueError(
+            say("{text!r} must be more than 0 and at most {most:,}", text=text, most=MAX_MONEY_PICO // 10**12)
+        )
     return pico
 
 

@@ -7,6 +7,7 @@ its call (and ordinal), so twice is once.
 
 import msgspec
 
+from tokenweir.core.sentence import Said, say
 from tokenweir.core.usage import Usage
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.terms import Change, Limit, Terms
@@ -33,7 +34,7 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
 
 NO_CHARGE = Charge()
 #: Why a change is refused that was decided by what is no longer so.
-OUTDATED = "somebody else has changed it in the meantime; look at it again, and decide anew"
+OUTDATED = say("somebody else has changed it in the meantime; look at it again, and decide anew")
 
 
 # --- worker -> writer -------------------------------------------------------------------------------------
@@ -237,7 +238,7 @@ class ChangeRefused(msgspec.Struct, frozen=True, array_like=True, tag="change_re
     """Nothing was changed, and why."""
 
     seq: int
-    reason: str
+    reason: Said
 
 
 class CountersResult(msgspec.Struct, frozen=True, array_like=True, tag="counters_result"):

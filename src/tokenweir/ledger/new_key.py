@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from tokenweir.core.sentence import say
 from tokenweir.ledger.terms import KeyRecord
 
 PREFIX = "sk-weir-"
@@ -59,4 +60,10 @@ def make_key(
 def check_text(what: str, text: str) -> None:
     """Raises ValueError for a name, or the name of an account, that a key cannot have."""
     if not text.strip() or len(text) > MAX_NAME_LENGTH or not text.isprintable():
-        raise ValueError(f"a key's {what} must be 1 to {MAX_NAME_LENGTH} printable characters")
+        raise ValueError(
+            say(
+                "a key's {what} must be 1 to {most} printable characters",
+                what=say(what),
+                most=MAX_NAME_LENGTH,
+            )
+        )

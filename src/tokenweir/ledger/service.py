@@ -17,6 +17,7 @@ import msgspec
 
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import LedgerBusyError, LedgerError, WireError
+from tokenweir.core.sentence import Sentence, say
 from tokenweir.ledger.frames import FrameReader, frame, socket_address
 from tokenweir.ledger.journal import Journal
 from tokenweir.ledger.messages import (
@@ -259,12 +260,12 @@ class Writer:
     def _change(self, connection: Connection, operation: MakeChanges) -> None:
         self.flush()  # what came before is decided by the terms before
         refused = (
-            "the ledger cannot be written now; see its log"
+            say("the ledger cannot be written now; see its log")
             if self._is_failing
             else self.journal.apply(operation)
         )
-        if isinstance(refused, str) and refused:
-            connection.send(ChangeRefused(operation.seq, refused))
+        if isinstance(refused, Sentence) and refused:
+            connection.send(ChangeRefused(operation.seq, refused.said))
             return
         connection.changed |= bool(operation.changes)
         self._answer_later(connection, operation.seq)
