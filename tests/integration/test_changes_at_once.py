@@ -1,6 +1,7 @@
 """Two who change the same record at the same moment: neither loses what the other has said."""
 
 import multiprocessing
+import os
 from itertools import pairwise
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -16,10 +17,11 @@ from tokenweir.admin import desk
 from tokenweir.cli.accounts_command import AccountWords, set_account
 from tokenweir.cli.keys_command import KeyWords, set_key
 from tokenweir.core.clock import FakeClock
-from tokenweir.core.errors import OutdatedError
+from tokenweir.core.errors import LedgerError, OutdatedError
 from tokenweir.ledger import changing
 from tokenweir.ledger.changing import decided_anew, make_changes
 from tokenweir.ledger.new_key import make_key
+from tokenweir.ledger.service import take_lock
 from tokenweir.ledger.terms import AccountRecord, Limit, RevokeKey, SetAccount, SetKey, SetLimit
 from tokenweir.ledger.views.terms import changes, terms_now
 
@@ -111,3 +113,13 @@ def test_the_admin_api_decides_anew_where_the_command_line_was_faster(
     status, told = ask(secret, "PATCH", "/keys/k", {"models": ["kimi-k2"]})
     assert status == 200, told
     assert (told["name"], told["models"]) == ("renamed", ["kimi-k2"])
+
+
+def test_a_writer_that_stands_by_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changing, "START_PAUSE_S", 0.0)
+    lock = take_lock(tmp_path)
+    told = rf"nothing was changed: .*written by process {os.getpid()}, which does not answer; where it stands by .* do this there"
+    with pytest.raises(LedgerError, match=told):
+        make_changes(tmp_path, [SetAccount(AccountRecord("a"))], CLOCK)
+    os.close(lock)
+    assert make_changes(tmp_path, [SetAccount(AccountRecord("a"))], CLOCK) == ""

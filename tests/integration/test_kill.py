@@ -53,9 +53,9 @@ deployments = ["sim/slow"]
 
 
 class Clients:
-    """Fifty at once; what each was told in full is kept: call -> (tokens in, tokens out)."""
+    """Many at once; what each was told in full is kept: call -> (tokens in, tokens out)."""
 
-    def __init__(self, port: int, key: str, seed: int) -> None:
+    def __init__(self, port: int, key: str, seed: int, count: int = CLIENTS) -> None:
         self.finished: dict[str, tuple[int, int]] = {}
         self.statuses: Counter[int] = Counter()
         self.cut = 0
@@ -64,7 +64,7 @@ class Clients:
         self._lock = threading.Lock()
         self._threads = [
             threading.Thread(target=self._work, args=(random.Random(f"{seed}/{number}"),), daemon=True)
-            for number in range(CLIENTS)
+            for number in range(count)
         ]
         for thread in self._threads:
             thread.start()
@@ -136,7 +136,10 @@ class Victim:
         self.process = subprocess.Popen(
             command, cwd=self._home.directory, env=self._home.environ, stdout=self._log, stderr=self._log
         )
-        wait_for(lambda: answers(self._port), "the gateway's answer")
+        wait_for(self._is_up, "the gateway's answer")
+
+    def _is_up(self) -> bool:
+        return answers(self._port)
 
     def children(self) -> list[int]:
         pid = self.process.pid

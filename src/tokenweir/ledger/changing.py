@@ -90,15 +90,20 @@ def correct(data_dir: Path, corrections: Sequence[Correction], clock: Clock) -> 
 
 
 def _submit(data_dir: Path, operations: list[MakeChanges] | list[Correction], clock: Clock) -> Sentence:
+    busy: LedgerError | None = None
     for _ in range(START_TRIES):
         try:
             return _write(data_dir, operations, clock)
-        except LedgerBusyError:
+        except LedgerBusyError as error:
+            busy = error
             answer = _ask_writer(data_dir, operations)
             if answer is not None:
                 return answer
         time.sleep(START_PAUSE_S)
-    raise LedgerError(f"the writer of {data_dir} holds its lock but does not answer; see its log")
+    raise LedgerError(
+        f"nothing was changed: {busy}, which does not answer; where it stands by for a writer on another machine, "
+        "do this there, else see its log"
+    )
 
 
 def _write(data_dir: Path, operations: list[MakeChanges] | list[Correction], clock: Clock) -> Sentence:

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -56,6 +57,8 @@ TOLD_WITHIN_S = 1.0
 #: ten entries do. (PostgreSQL's `commit_siblings` and `commit_delay` do the same.)
 BUSY_ENTRIES = 16
 GATHER_S = 0.001
+#: How often a stand-by looks whether the writer on another machine is gone.
+STAND_BY_S = 1.0
 #: How often the size of the write-ahead log is looked at.
 FOLD_EVERY_S = 10.0
 
@@ -326,9 +329,22 @@ def _end_at_once(why: str) -> None:
     os._exit(1)
 
 
+def _store(data_dir: Path, durability: str) -> Store:
+    """Once no other machine writes it: until then this one stands by, and whoever connects is not answered."""
+    said = False
+    while True:
+        try:
+            return Store(data_dir, durability, _end_at_once)
+        except LedgerBusyError as error:
+            if not said:
+                print(f"ledger: {error}; standing by until it is gone", file=sys.stderr, flush=True)
+            said = True
+        time.sleep(STAND_BY_S)
+
+
 async def _serve(data_dir: Path, clock: Clock, durability: str) -> None:
     loop = asyncio.get_running_loop()
-    store = Store(data_dir, durability, _end_at_once)
+    store = _store(data_dir, durability)
     writer = Writer(Journal(store, clock), loop, data_dir)
     path = data_dir / SOCKET_NAME
     path.unlink(missing_ok=True)
