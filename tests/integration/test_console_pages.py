@@ -1,5 +1,7 @@
 """The console's pages over HTTP: what they show, as HTML and as CSV, in which language and time zone."""
 
+import csv
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +10,12 @@ import pytest
 from console_asked import ended, filled, signed_in
 from console_fixtures import browser, clock, data, shared
 from console_host import Browser, application
-from console_seed import SETTINGS, key_id
+from console_seed import MODELS, NOW_US, SETTINGS, key_id
 
 from tokenweir.console.pages import PAGES
 from tokenweir.core.clock import FakeClock
-from tokenweir.ledger.views import calls, open_reader
+from tokenweir.ledger.entries import Kind, Outcome
+from tokenweir.ledger.views import calls, entries, open_reader
 
 __all__ = ["browser", "clock", "data", "shared"]  # fixtures
 Look = Callable[[str], str]
@@ -129,8 +132,28 @@ def test_upstreams_tell_how_they_do(look: Look) -> None:
     rows = [row.split(",") for row in look("/upstreams?format=csv").splitlines()[1:]]
     assert [row[0] for row in rows] == ["deepseek", "moonshot", "vllm", "zhipu"]
     assert [row[1] for row in rows] == ["serving", "serving", "serving", "drained"]
-    assert sum(int(row[4]) for row in rows) > 20
+    assert sum(int(row[3]) for row in rows) > 20
     assert "new contract from December on" in look("/upstreams")
+
+
+def test_deployments_tell_what_was_learned_in_the_last_hour(look: Look, shared: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(look("/upstreams?format=csv&table=deployments"))))
+    assert sorted(row["Deployment"] for row in rows) == sorted(
+        f"{upstream}/{model}" for model, (upstream, _) in MODELS.items()
+    )
+    db = open_reader(shared)
+    ended = [e for _, e in entries(db, NOW_US - 3_600_000_000) if e.kind in (Kind.SETTLED, Kind.ATTEMPT)]
+    db.close()
+    assert len(ended) == sum(int(row["Attempts"]) for row in rows) > 0
+    for row in rows:
+        mine = [one for one in ended if one.deployment == row["Deployment"]]
+        well = [one for one in mine if one.outcome is Outcome.OK]
+        said, took_us = sum(e.usage.completion for e in well), sum(e.duration_us or 0 for e in well)
+        assert row["Tokens/s"] == (str(round(said * 1e6 / took_us)) if well else "")
+        assert row["Failed"] == str(sum(e.outcome not in (Outcome.OK, Outcome.CANCELLED) for e in mine))
+        assert row["Breaker"] == "closed"
+    prices = {row["Deployment"]: row["Price now: in / cached / out"] for row in rows}
+    assert prices["moonshot/kimi-k2"] == "4 / 4 / 16 CNY"
 
 
 def test_nothing_of_a_name_becomes_html(data: Path, clock: FakeClock) -> None:

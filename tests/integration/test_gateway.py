@@ -1,6 +1,7 @@
 """The whole gateway in processes of its own, before a simulated upstream: what comes out and what stands in the ledger."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +12,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from console_host import Browser, application
 
+from tokenweir.cli.system import SystemClock
 from tokenweir.ledger.verify import verify
 
 DEADLINE_S = 30.0
@@ -131,6 +134,16 @@ def test_an_entry_says_why_its_deployment_was_tried_before_another(gateway: Gate
     assert "    tried 1 of 2: dead/x failed a moment ago\n" in shown
     exported = gateway.weir("ledger", "export", "--format", "jsonl").splitlines()
     assert json.loads(exported[-1])["route"] == "1 of 2: dead/x failed a moment ago"
+    console = Browser(application(gateway.data, SystemClock(), gateway.config.read_text()))
+    owner = json.loads(gateway.weir("keys", "create", "--name", "ann", "--role", "owner", "--json"))["key"]
+    assert console.sign_in(owner).status == 303
+    is_open = re.compile(r"open until \d\d:\d\d:\d\d \(1\)")
+
+    def opened() -> bool:
+        gateway.chat()  # the dead one is tried again once it has cooled: then it is open anew
+        return is_open.search(console.get("/upstreams").text) is not None
+
+    wait_for(opened, "an open breaker")
     gateway.weir("upstreams", "drain", "dead", "--config", str(gateway.config))
     _, headers, _ = gateway.chat()
     entries = json.loads(gateway.weir("calls", headers["x-weir-call"], "--json"))["entries"]

@@ -84,7 +84,7 @@ def answers(db: Connection, now_us: int) -> dict[str, object]:
     span = Span((now_us - 40 * DAY_US) // HOUR_US, (now_us + DAY_US) // HOUR_US)
     some = ("a", "org")
     told["console"] = [
-        figures(db, [span]), figures(db, [span], some), figures_by_model(db, [span], some), lately(db, span.since_us),
+        figures(db, [span]), figures(db, [span], some), figures_by_model(db, [span], some), lately(db, span.since_us), lately(db, span.since_us, "deployment"),
         runs(db, span), runs(db, span, some), run_entries(db, ""), entries_between(db, span.since_us, span.until_us), run_tree(db, ""),
         active(db, read_terms(db), span),
     ]  # fmt: skip

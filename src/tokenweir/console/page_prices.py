@@ -1,16 +1,15 @@
 """Prices: what upstreams ask for at the moment, what customers are charged, exchange rates and standing costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from tokenweir.admin.problems import Problem, problem
-from tokenweir.catalog.price import Price
-from tokenweir.catalog.pricing import apply, price_at, rate
 from tokenweir.console.fields import moment_of, said
 from tokenweir.console.outside import Deployment
 from tokenweir.console.page import Outcome, Redirect, Visit, shown
 from tokenweir.console.page_keys import accounts_of
+from tokenweir.console.price_words import price_now
 from tokenweir.console.table import Column, Table
-from tokenweir.core.money import format_per_mtok, format_pico
+from tokenweir.core.money import format_pico
 from tokenweir.core.sentence import say
 from tokenweir.ledger.views.audit import charge_in_words, standing_in_words
 
@@ -77,28 +76,9 @@ def show(visit: Visit) -> Outcome:
 
 
 def _cost(visit: Visit, model: str, deployment: Deployment) -> tuple[object, ...]:
-    texts, currency, remarks, source = price_now(visit, deployment.prices)
-    return (model, deployment.name, *texts, currency, deployment.context, remarks, source)
-
-
-def price_now(
-    visit: Visit, prices: Sequence[Price]
-) -> tuple[tuple[str | None, str | None, str | None], str | None, str | None, str | None]:
-    """Per million of input, cached and output at this moment for a short prompt; the currency, remarks, and where it comes from."""
-    now_us = visit.asked.now_us
-    price = price_at(prices, now_us)
-    if price is None:
-        return (None, None, None), None, visit.t("prices.unpriced"), None
-    applied = apply(price, 0, now_us)
-    texts = tuple(format_per_mtok(rate(applied.rates, name)) for name in ("input", "cache_read", "output"))
-    brackets = max(len(b) for b in (price.brackets, *(w.brackets for w in price.windows)))
-    later = [other for other in prices if other.valid_from_us > now_us]
-    remarks = [
-        *([visit.t("prices.by_length")] if brackets > 1 else []),
-        *([visit.t("prices.by_hour")] if price.windows else []),
-        *([visit.t("prices.changes", day=visit.format.day(later[0].valid_from_us))] if later else []),
-    ]
-    return (texts[0], texts[1], texts[2]), price.currency, "; ".join(remarks) or None, price.ref
+    now = price_now(deployment.prices, visit.asked.now_us, visit.t, visit.format)
+    texts = (now.input, now.cache_read, now.output, now.currency)
+    return (model, deployment.name, *texts, deployment.context, now.remarks, now.source)
 
 
 # --- forms

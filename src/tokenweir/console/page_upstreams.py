@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 
 from tokenweir.admin.problems import Problem
+from tokenweir.console.deployments_now import cooling, deployments_table
 from tokenweir.console.fields import said
-from tokenweir.console.outside import Served
 from tokenweir.console.page import Outcome, Redirect, Visit, shown
-from tokenweir.console.page_prices import price_now
 from tokenweir.console.periods import HOUR_US
 from tokenweir.console.table import Badge, Chart, Column, Link, Series, Table
 from tokenweir.ledger.views.upstream_health import Lately, lately
@@ -14,21 +13,20 @@ from tokenweir.ledger.views.upstream_health import Lately, lately
 _COLUMNS = (
     Column("upstream", "link"),
     Column("state", "badge"),
-    Column("kind"),
     Column("in_flight", "number"),
     Column("attempts", "number"),
     Column("errors", "share"),
     Column("ttft_p50", "ms"),
     Column("ttft_p95", "ms"),
     Column("cached", "share"),
-    Column("models", "number"),
-    Column("price"),
     Column("last", "time"),
+    Column("models", "number"),
+    Column("kind"),
     Column("address"),
 )
 #: How far back "lately" goes.
 LATELY_US = 24 * HOUR_US
-_IN_FLIGHT, _COOLING = "weir_upstream_in_flight|upstream=", "weir_cooling|deployment="
+_IN_FLIGHT = "weir_upstream_in_flight|upstream="
 
 
 def show(visit: Visit) -> Outcome:
@@ -44,25 +42,25 @@ def show(visit: Visit) -> Outcome:
             (
                 Link(name, visit.to("/calls", range="24h", upstream=name)),
                 _state(visit, name, name in known, counters),
-                None if upstream is None else upstream.kind,
                 int(counters.get(_IN_FLIGHT + name, 0)),
                 row.attempts,
                 row.failed_share,
                 _ms(row.ttft_at(0.5)),
                 _ms(row.ttft_at(0.95)),
                 row.cached_share,
-                sum(d.upstream == name for m in served.models for d in m.deployments),
-                _prices(visit, served, name),
                 row.last_us or None,
+                sum(d.upstream == name for m in served.models for d in m.deployments),
+                None if upstream is None else upstream.kind,
                 None if upstream is None else f"{upstream.address} ({upstream.why})",
             )
         )
     table = Table(name="upstreams", words="upstreams", columns=_COLUMNS, rows=rows)
     return shown(
         "upstreams.html",
-        tables=(table,),
+        tables=(table, deployments_table(visit, served, counters)),
         charts=(_speed(visit, found),),
         drained=drained,
+        cools=bool(cooling(counters)),
         names=[n for n in known if n not in drained],
     )
 
@@ -89,31 +87,15 @@ def _state(visit: Visit, name: str, is_served: bool, counters: Mapping[str, floa
         return Badge("drained", "warn", "upstreams.state_drained")
     if not is_served:
         return Badge("gone", "", "upstreams.state_gone")
-    cooling = any(counter.startswith(f"{_COOLING}{name}/") and value for counter, value in counters.items())
     return (
         Badge("cooling", "bad", "upstreams.state_cooling")
-        if cooling
+        if any(deployment.startswith(f"{name}/") for deployment in cooling(counters))
         else Badge("serving", "good", "upstreams.state_serving")
     )
 
 
 def _ms(us: int | None) -> float | None:
     return None if us is None else us / 1000
-
-
-def _prices(visit: Visit, served: Served, name: str) -> str | None:
-    """Input and output per million at this moment, where all of its models have the same; else how many prices there are."""
-    prices = {
-        (texts[0], texts[2], currency)
-        for model in served.models
-        for deployment in model.deployments
-        if deployment.upstream == name
-        for texts, currency, _, _ in (price_now(visit, deployment.prices),)
-    }
-    if len(prices) != 1:
-        return visit.t("upstreams.prices", n=len(prices)) if prices else None
-    into, out, currency = prices.pop()
-    return visit.t("prices.unpriced") if currency is None else f"{into} / {out} {currency}"
 
 
 def drain(visit: Visit, fields: Mapping[str, str]) -> Outcome:

@@ -30,6 +30,7 @@ from tokenweir.protocol.responses import ResponsesRequest
 from tokenweir.protocol.stored_responses import final_response
 from tokenweir.protocol.translate.form import Request as Form
 from tokenweir.protocol.wires import BY_PATH
+from tokenweir.routing.decide import COOLING_US
 
 if TYPE_CHECKING:
     from tokenweir.gateway.worker import Worker
@@ -39,8 +40,6 @@ _RESERVE, _OPENED, _CONNECTED, _ANSWERED, _ENDED, _DURABLE = (
     Event.RESERVE, Event.OPENED, Event.CONNECTED, Event.ANSWERED, Event.ENDED, Event.DURABLE,
 )  # fmt: skip
 _OK = Outcome.OK
-#: How long a deployment that failed is tried last.
-COOLING_US = 5_000_000
 
 
 class Call:

@@ -11,6 +11,8 @@ UNABLE = "cannot take this request"
 #: Said alone, of the deployment itself.
 ITSELF = "it failed a moment ago itself"
 AS_CONFIGURED = "as configured"
+#: How long a deployment that failed is tried last.
+COOLING_US = 5_000_000
 _ROUTE = re.compile(r"(\d{1,4}) of (\d{1,4}): (.+)", re.DOTALL)
 
 

@@ -75,6 +75,7 @@ if (now && "EventSource" in window) {
         if (!fresh) return location.reload(); // it has become another page
         if (fresh && fresh.innerHTML !== region.innerHTML && !region.querySelector("details[open]")) {
           region.replaceChildren(...fresh.childNodes);
+          region.toggleAttribute("data-live-again", fresh.hasAttribute("data-live-again"));
           region.dispatchEvent(new CustomEvent("weir:fresh", { bubbles: true }));
         }
       }
@@ -95,7 +96,9 @@ if (now && "EventSource" in window) {
       now.querySelector("[data-now-tokens]").textContent = told.tokens_per_s.toLocaleString("en");
       now.querySelector(".dot").classList.toggle("busy", told.in_flight > 0);
       document.dispatchEvent(new CustomEvent("weir:now", { detail: told }));
-      if (seq !== null && told.seq !== seq && Date.now() - again > 2000) {
+      // What ends without an entry (a breaker that closes) is asked for again as well, while it lasts.
+      const grown = told.seq !== seq || document.querySelector("[data-live-again]");
+      if (seq !== null && grown && Date.now() - again > 2000) {
         again = Date.now();
         seq = told.seq;
         readRegions();
