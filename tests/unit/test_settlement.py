@@ -32,7 +32,7 @@ def test_a_price_goes_before_the_settlement_that_refers_to_it() -> None:
     price = Price(ref="r", currency="CNY", brackets=(Bracket(0, Rates(1, 2)),))
     call = SimpleNamespace(
         worker=SimpleNamespace(link=link), clock=SimpleNamespace(now_us=lambda: 9), id=b"c", arrived_us=1,
-        key=SimpleNamespace(account="a"), model="m",
+        key=SimpleNamespace(account="a"), model="m", routes=(),
     )  # fmt: skip
     deployment = SimpleNamespace(upstream="u", name="u/m", prices=(price,))
     attempt = SimpleNamespace(
