@@ -274,7 +274,7 @@ def test_in_chinese_nothing_is_left_in_english(look: Callable[..., Visitor], pat
     visitor = look(language="zh")
     visitor.open(path)
     parts = ("h1", "h2", "caption", "th", "dt", ".hint", ".segments a", ".badge", ".button", ".empty")
-    texts = [text for part in parts for text in visitor.page.locator(f"main {part}").all_inner_texts()]
+    texts = [text for part in parts for text in visitor.page.locator(f"main {part}").all_text_contents()]
     assert len(texts) > 10
     names = ("#", "=", "CNY", "USD")  # alike in every language
     assert [text for text in texts if text.isascii() and text.strip() and text not in names] == []
@@ -288,3 +288,21 @@ def test_a_period_without_a_call_says_what_to_do(look: Callable[..., Visitor]) -
     visitor.open("?from=2026-01-01&to=2026-01-02")
     assert tiles(visitor)["Tokens"].startswith("0")
     assert "Nothing to draw yet." in visitor.page.inner_text("main")
+
+
+@pytest.mark.parametrize(("language", "step", "unit"), [("en", "K", "tokens"), ("zh", "万", "词元")])
+def test_axes_count_as_the_language_does_and_say_whose_time_it_is(
+    look: Callable[..., Visitor], language: str, step: str, unit: str
+) -> None:
+    visitor = look(language=language)
+    visitor.open("?range=24h")
+    plot = visitor.page.locator("[data-chart=tokens]")
+    ticks = [text.strip() for text in plot.locator(".ytick text").all_text_contents()]
+    assert 3 <= len(ticks) <= 8
+    assert ticks[0] == "0"
+    assert all(re.fullmatch(rf"[\d.,]+ {step}", tick) for tick in ticks[1:]), ticks
+    assert plot.locator(".g-ytitle").text_content() == unit
+    assert plot.locator(".g-xtitle").text_content() == "Asia/Shanghai"
+    hours = plot.locator(".xtick text").all_text_contents()
+    assert hours[-1] <= "17:00"  # 09:30 UTC is half past five there
+    assert hours[0] > hours[-1]

@@ -214,7 +214,7 @@ def test_an_exact_amount_loses_nothing_and_a_rounded_one_is_near(pico: int) -> N
 
 def test_large_numbers_are_named_as_each_language_counts() -> None:
     chinese = Format("zh", SHANGHAI)
-    assert [ENGLISH.compact(n) for n in (999, 12_345, 1_234_567, None)] == ["999", "12.3 k", "1.23 M", "–"]
+    assert [ENGLISH.compact(n) for n in (999, 12_345, 1_234_567, None)] == ["999", "12.3 K", "1.23 M", "–"]
     assert [chinese.compact(n) for n in (9_999, 12_345, 123_456_789)] == ["9,999", "1.23 万", "1.23 亿"]
     assert (
         ENGLISH.grouped("12000000 tokens/month, 5 CNY, 2026, x12345")

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from tokenweir.admin import problems
 from tokenweir.admin.desk import Desk, Who
-from tokenweir.admin.problems import Problem, problem
+from tokenweir.admin.problems import Problem
 from tokenweir.console import assets
 from tokenweir.console.door import SIGN_IN, Door, safe_path
 from tokenweir.console.live import Live
@@ -168,8 +168,11 @@ def _outcome(visit: Visit, fields: Mapping[str, str] | None) -> Outcome:
         return visit.page.show(visit)
     form = visit.page.forms.get(fields.get("action", ""))
     if form is None:
-        return problem("not_found", say("There is no such form on this page."))
-    outcome = form(visit, fields)
+        outcome: Outcome = Problem(
+            400, "wrong_form", say("There is no such form on this page. Load it anew.")
+        )
+    else:
+        outcome = form(visit, fields)
     if isinstance(outcome, Problem):  # the page again, with what was said and what is wrong with it
         visit.problem, visit.fields = outcome, Said(fields)
         again = visit.page.show(visit)

@@ -1,13 +1,13 @@
 """What the pages of sums have in common: the span they show and the one beside it, whose calls, growth in words, labels of axes."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, time
+from datetime import datetime, time
 
 import msgspec
 
 from tokenweir.admin.rights import reads_all
 from tokenweir.console.page import Visit
-from tokenweir.console.periods import Period
+from tokenweir.console.periods import Period, day_of
 from tokenweir.core.money import PICO
 from tokenweir.ledger.views.figures import Figures
 from tokenweir.ledger.views.overview import growth
@@ -35,21 +35,13 @@ def compared(visit: Visit, default: str = "7d") -> Compared:
     period = visit.period(default)
     whole = span_of(period.since_us, period.until_us, visit.zone)
     span = Span(whole.first, min(whole.end, max(whole.first + 1, visit.asked.now_us // HOUR_US + 1)))
-    against = _day(visit.query["against"])
+    against = day_of(visit.query["against"])
     if against is not None:
         midnight = datetime.combine(against, time(), visit.zone)
         other = as_long_from(int(midnight.timestamp()) * 1_000_000, span, visit.zone)
         return Compared(period, span, other, against.isoformat())
     before = whole.before.first
     return Compared(period, span, Span(before, before + span.hours), "")
-
-
-def _day(text: str) -> date | None:
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if 1971 <= found.year <= 9000 else None
 
 
 def accounts_of(visit: Visit) -> set[str] | None:

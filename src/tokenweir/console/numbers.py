@@ -9,7 +9,7 @@ from tokenweir.core.money import PICO, format_pico
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: The powers of ten that are named, largest first. Chinese counts by ten thousand.
 _STEPS = {
-    "en": ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")),
+    "en": ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K")),
     "zh": ((10**12, "万亿"), (10**8, "亿"), (10**4, "万")),
 }
 _LONG_NUMBER = re.compile(r"(?<![\w.,])\d{5,15}(?![\w.,])")
@@ -23,6 +23,11 @@ class Format:
     def __init__(self, language: str, zone: ZoneInfo) -> None:
         self.language = language
         self.zone = zone
+
+    @property
+    def steps(self) -> tuple[tuple[int, str], ...]:
+        """The powers of ten that are named, for the axes of charts."""
+        return _STEPS[self.language]
 
     def n(self, value: int | None) -> str:
         """With separators of thousands; a dash for what is not known."""

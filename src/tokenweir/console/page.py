@@ -13,7 +13,7 @@ from tokenweir.admin.rights import RIGHTS, reads_all
 from tokenweir.console.live import Live
 from tokenweir.console.numbers import Format
 from tokenweir.console.outside import Outside
-from tokenweir.console.periods import Period, period_of
+from tokenweir.console.periods import Period, period_of, unreadable
 from tokenweir.console.sessions import Session
 from tokenweir.console.table import Chart, Table
 from tokenweir.console.words import Words, tell
@@ -98,6 +98,7 @@ class Visit:
         self.format = Format(language, zone)
         self.problem: Problem | None = None  # why a form was not carried out
         self.fields = Said()  # what it said
+        self.shown_period: Period | None = None  # once a page has asked for it
         self._who = who
 
     @property
@@ -126,7 +127,13 @@ class Visit:
 
     def period(self, default: str = "7d") -> Period:
         """The span that the query asks for."""
-        return period_of(self.query, self.asked.now_us, self.zone, default)
+        self.shown_period = period_of(self.query, self.asked.now_us, self.zone, default)
+        return self.shown_period
+
+    @property
+    def unreadable(self) -> list[str]:
+        """What the query says of a period and cannot be read: the page shows another."""
+        return [] if self.shown_period is None else unreadable(self.query)
 
     def do(
         self, operation: str, *, query: Mapping[str, str] | None = None, body: object = None, **path: str

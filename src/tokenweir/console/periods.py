@@ -26,9 +26,16 @@ class Period(msgspec.Struct, frozen=True):
         return Period("", 2 * self.since_us - self.until_us, self.since_us)
 
 
+def unreadable(query: Mapping[str, str]) -> list[str]:
+    """What of the query names a time and cannot be read, as it stands there: `from=2026-13-99`."""
+    wrong = [name for name in ("from", "to", "against") if query.get(name) and day_of(query[name]) is None]
+    wrong += ["range"] if query.get("range") and query["range"] not in RANGES else []
+    return [f"{name}={query[name]}" for name in wrong]
+
+
 def period_of(query: Mapping[str, str], now_us: int, zone: ZoneInfo, default: str = DEFAULT) -> Period:
     """What `?range=7d`, or `?from=2026-11-01&to=2026-11-30` (both included), asks for; else the default."""
-    begin, end = _day(query.get("from", "")), _day(query.get("to", ""))
+    begin, end = day_of(query.get("from", "")), day_of(query.get("to", ""))
     today = (_EPOCH + timedelta(microseconds=now_us)).astimezone(zone).date()
     if begin is not None or end is not None:
         last = today if end is None else end
@@ -42,7 +49,8 @@ def period_of(query: Mapping[str, str], now_us: int, zone: ZoneInfo, default: st
     return Period(name, since, _midnight(today + timedelta(days=1), zone))
 
 
-def _day(text: str) -> date | None:
+def day_of(text: str) -> date | None:
+    """A day that people wrote; None where it is none."""
     try:
         found = date.fromisoformat(text)
     except ValueError:

@@ -60,6 +60,8 @@ class Quantity(msgspec.Struct, frozen=True):
 
 
 Cell = object
+#: What labels of charts are called where they are moments.
+TIMES = frozenset({"hour", "day", "month"})
 #: Kinds whose columns stand to the right.
 RIGHT = frozenset({"number", "tokens", "money", "ms", "share", "per_million", "quantity"})
 
@@ -140,9 +142,8 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
         ]
         return Table(name=self.name, words="col", columns=columns, rows=rows, sorts=False)
 
-    @property
-    def spec(self) -> dict[str, object]:
-        """What the script draws."""
+    def spec(self, format: Format) -> dict[str, object]:
+        """What the script draws; moments are in the zone of who looks, and so it stands on the axis."""
         series = [{"name": s.name, "values": list(s.values)} for s in self.series]
         return {
             "name": self.name,
@@ -150,6 +151,8 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
             "labels": list(self.labels),
             "series": series,
             "unit": self.unit,
+            "steps": format.steps,
+            "zone": format.zone.key if self.label_column in TIMES else "",
         }
 
 

@@ -14,8 +14,10 @@ const tracesOf = (spec) =>
   spec.series.map((series, index) => {
     const shade = colour(`chart-${(index % 6) + 1}`);
     const across = spec.kind === "hbar";
+    const value = across ? "x" : "y";
     const base = {
       name: series.name,
+      hovertemplate: `%{${value}:,.6~f} ${spec.unit}`,
       x: across ? series.values : spec.labels,
       y: across ? spec.labels : series.values,
       hoverlabel: { namelength: -1 },
@@ -34,10 +36,28 @@ const ticksOf = (spec) => {
   return { tickvals, ticktext: tickvals.map(shortened) };
 };
 
+// Round steps, few enough to be read, told as the language counts: 1.5 M, 150 万.
+const compact = (value, steps) => {
+  const [size, name] = steps.find(([least]) => Math.abs(value) >= least) ?? [1, ""];
+  return `${(value / size).toLocaleString("en", { maximumFractionDigits: 6 })} ${name}`.trim();
+};
+const scaleOf = (spec) => {
+  const sums = spec.labels.map((_, index) => spec.series.map((series) => series.values[index] ?? 0));
+  const most = Math.max(...sums.map((values) => (spec.kind === "stack" ? values.reduce((a, b) => a + b, 0) : Math.max(...values))));
+  const least = Math.min(0, ...sums.flat());
+  if (!(most > least)) return {};
+  const rough = (most - least) / (innerWidth < 600 && spec.kind === "hbar" ? 3 : 5);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((times) => times * power).find((size) => size >= rough);
+  const from = Math.floor(least / step);
+  const tickvals = Array.from({ length: Math.floor(most / step) - from + 2 }, (_, index) => Number(((from + index) * step).toPrecision(12)));
+  return { tickvals, ticktext: tickvals.map((value) => compact(value, spec.steps)) };
+};
+
 const layoutOf = (spec) => {
   const axis = { gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line"), automargin: true, fixedrange: true };
-  const values = { ...axis, title: { text: spec.unit, standoff: 8 }, separatethousands: true, rangemode: "tozero" };
-  const labels = { ...axis, type: "category", showgrid: false };
+  const values = { ...axis, title: { text: spec.unit, standoff: 8 }, rangemode: "tozero", ...scaleOf(spec) };
+  const labels = { ...axis, type: "category", showgrid: false, title: { text: spec.zone, standoff: 4 } };
   return {
     barmode: spec.kind === "stack" ? "stack" : "group",
     bargap: 0.25,
