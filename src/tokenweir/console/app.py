@@ -154,7 +154,10 @@ def _answered(
                 t=words(prefers.language),
                 zone=prefers.zone,
             )
-            return _response(visit, prefers, _outcome(visit, fields))
+            outcome = _outcome(visit, fields)
+            if visit.has_changed_own_key:
+                console.door.keep(session)
+            return _response(visit, prefers, outcome)
     except (LedgerError, *FAULTS) as error:
         print(f"weir: console: {error}", file=sys.stderr, flush=True)
         return _refused(problems.unavailable(), request, prefers)

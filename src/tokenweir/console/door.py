@@ -20,7 +20,7 @@ from tokenweir.console.page import ROOT
 from tokenweir.console.preferences import fields_of, preferences_of
 from tokenweir.console.render import page_of
 from tokenweir.console.security import client_address, is_behind_tls
-from tokenweir.console.sessions import Session, Sessions
+from tokenweir.console.sessions import Session, Sessions, mark_of
 from tokenweir.console.words import words
 from tokenweir.core.errors import LedgerError
 from tokenweir.ledger.database import FAULTS
@@ -43,8 +43,7 @@ class Entry(msgspec.Struct, frozen=True):
     """What came of an attempt to sign in: a session's beginning, or a word for what is wrong."""
 
     key: KeyRecord | None = None
-    digest: bytes = b""
-    password_hash: str = ""
+    mark: bytes = b""
     wrong: str = ""
 
 
@@ -54,18 +53,24 @@ class Door:
     def __init__(self, desk: Desk, rules: Rules) -> None:
         self._desk = desk
         self._rules = rules
-        self._sessions = Sessions(desk.random_bytes, rules.idle_us, rules.longest_us)
+        self._sessions = Sessions(
+            desk.data_dir, desk.clock, desk.random_bytes, rules.idle_us, rules.longest_us
+        )
         self._lockout = Lockout()
         self._checking = threading.Semaphore(CHECKED_AT_ONCE)
 
     def session(self, request: Request, *, touch: bool = True) -> Session | None:
         """Who is signed in."""
         token = request.cookies.get(SESSION_COOKIE, "")
-        return self._sessions.find(token, self._now_us(), touch=touch) if token else None
+        return self._sessions.find(token, touch=touch) if token else None
 
     def end_session(self, request: Request) -> None:
         """Its key is not good any more."""
         self._sessions.end(request.cookies.get(SESSION_COOKIE, ""))
+
+    def keep(self, session: Session) -> None:
+        """It has changed its own key's secret or password, and goes on; all others of that key have ended."""
+        self._sessions.renew(session, mark_of(self._desk.latest, session.key))
 
     def is_own_form(self, session: Session, fields: Mapping[str, str]) -> bool:
         """Whether a form comes from a page of this session: no other site knows its token."""
@@ -153,9 +158,7 @@ class Door:
                 request, entry.wrong, 503 if entry.wrong == "unavailable" else 403, fields=fields
             )
         self._sessions.end(request.cookies.get(SESSION_COOKIE, ""))
-        begun = self._sessions.begin(
-            entry.key.id, self._now_us(), digest=entry.digest, password_hash=entry.password_hash
-        )
+        begun = self._sessions.begin(entry.key.id, entry.mark)
         response = RedirectResponse(safe_path(fields.get("next", "")), 303, NO_STORE)
         response.set_cookie(
             SESSION_COOKIE, begun, max_age=self._rules.longest_us // 1_000_000, path=ROOT, httponly=True,
@@ -173,12 +176,12 @@ class Door:
         now_us = self._desk.clock.now_us()
         if not name:
             digest = hashlib.sha256(secret[:MOST_SECRET].encode()).digest()
-            return _with_role(snapshot, Entry(snapshot.known.key_by_hash(digest, now_us), digest=digest))
+            return _with_role(snapshot, snapshot.known.key_by_hash(digest, now_us))
         key = _named(snapshot, name, now_us)
         hash = "" if key is None else snapshot.terms.passwords.get(key.id, "")
         with self._checking:
             right = is_right(secret[:LONGEST], hash)
-        return _with_role(snapshot, Entry(key if right else None, password_hash=hash))
+        return _with_role(snapshot, key if right else None)
 
     def _now_us(self) -> int:
         return self._desk.clock.steady_us()
@@ -195,13 +198,13 @@ def _named(snapshot: Snapshot, name: str, now_us: int) -> KeyRecord | None:
     return called[0] if len(called) == 1 else None
 
 
-def _with_role(snapshot: Snapshot, entry: Entry) -> Entry:
-    if entry.key is None:
+def _with_role(snapshot: Snapshot, key: KeyRecord | None) -> Entry:
+    if key is None:
         return Entry(wrong="unknown")
-    if not entry.key.role:
+    if not key.role:
         return Entry(wrong="no_role")
-    closed = entry.key.role == "member" and snapshot.terms.is_closed(entry.key.account)
-    return Entry(wrong="closed") if closed else entry
+    closed = key.role == "member" and snapshot.terms.is_closed(key.account)
+    return Entry(wrong="closed") if closed else Entry(key, mark_of(snapshot, key.id))
 
 
 def safe_path(path: str) -> str:

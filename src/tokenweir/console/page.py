@@ -99,6 +99,7 @@ class Visit:
         self.problem: Problem | None = None  # why a form was not carried out
         self.fields = Said()  # what it said
         self.shown_period: Period | None = None  # once a page has asked for it
+        self.has_changed_own_key = False  # its secret or password: all sessions of that key end but this one
         self._who = who
 
     @property

@@ -111,7 +111,9 @@ def rotate(visit: Visit, fields: Mapping[str, str]) -> Outcome:
         overlap_s = round(float(fields.get("overlap_h") or 0) * 3600)
     except ValueError:
         return problem("wrong_form", say("The overlap is a number of hours."))
-    return _secret(visit, visit.do("rotate_key", id=visit.path["id"], body={"overlap_s": overlap_s}))
+    return _secret(
+        visit, _signs_out(visit, visit.do("rotate_key", id=visit.path["id"], body={"overlap_s": overlap_s}))
+    )
 
 
 def _secret(visit: Visit, made: object) -> Outcome:
@@ -143,12 +145,20 @@ def set_password(visit: Visit, fields: Mapping[str, str]) -> Outcome:
     """By which its holder signs in."""
     if fields.get("password", "") != fields.get("again", ""):
         return problem("wrong_form", say("The two passwords differ."))
-    return done(visit, visit.do("put_password", id=visit.path["id"], body=said(fields, "password")))
+    outcome = visit.do("put_password", id=visit.path["id"], body=said(fields, "password"))
+    return done(visit, _signs_out(visit, outcome))
 
 
 def remove_password(visit: Visit, fields: Mapping[str, str]) -> Outcome:
     """Nobody signs in with it any more."""
-    return done(visit, visit.do("remove_password", id=visit.path["id"]))
+    return done(visit, _signs_out(visit, visit.do("remove_password", id=visit.path["id"])))
+
+
+def _signs_out(visit: Visit, outcome: object) -> object:
+    """Whoever is signed in with the key has to sign in anew, but for who did it."""
+    if not isinstance(outcome, Problem):
+        visit.has_changed_own_key = visit.path["id"] == visit.asked.actor.id
+    return outcome
 
 
 def done(visit: Visit, outcome: object) -> Outcome:
