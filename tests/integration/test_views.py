@@ -14,6 +14,7 @@ from tokenweir.core.errors import LedgerError
 from tokenweir.core.money import PICO
 from tokenweir.ledger import export as exports
 from tokenweir.ledger.entries import Entry, Kind, Outcome
+from tokenweir.ledger.schema import ENTRY_COLUMNS
 from tokenweir.ledger.views import (
     HOUR_US,
     call_detail,
@@ -150,6 +151,28 @@ def test_an_export_has_every_entry_exactly(book: Book, tmp_path: Path, form: str
     assert {row["cost"] for row in rows[2::3]} == {"0.000065"}
     assert rows[0]["cost_pico"] is None
     assert not (tmp_path / "out.unfinished").exists()
+
+
+@pytest.mark.parametrize("form", exports.FORMATS)
+def test_an_export_has_every_column_of_an_entry(book: Book, tmp_path: Path, form: str) -> None:
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
+    assert set(ENTRY_COLUMNS) <= set(exports.COLUMNS)
+    book.write(
+        Entry(
+            kind=Kind.SETTLED, at_us=START_US, call=call_id(1), charge_price="p2", charge_pico=1_500_000_000_001,
+            charge_currency="USD", covered_tokens=7, tool_calls=3, also_reserved='{"USD":5}', route="cheapest",
+        )
+    )  # fmt: skip
+    target = tmp_path / "out"
+    exports.export(open_reader(tmp_path), form, target)
+    row = READERS[form](target)[0]
+    said = {name: str(row[name]) for name in ("charge", "charge_pico", "charge_currency", "charge_price")}
+    assert said == {
+        "charge": "1.500000000001", "charge_pico": "1500000000001", "charge_currency": "USD", "charge_price": "p2"
+    }  # fmt: skip
+    assert [int(row[name]) for name in ("covered_tokens", "tool_calls")] == [7, 3]  # type: ignore[call-overload]
+    assert (row["also_reserved"], row["route"], row["cost"] or None) == ('{"USD":5}', "cheapest", None)
 
 
 def read_csv(path: Path) -> list[dict[str, object]]:

@@ -21,7 +21,9 @@ FORMATS = ("csv", "jsonl", "parquet")
 
 
 class ExportRow(msgspec.Struct, frozen=True):
-    """One entry, flat. `cost` is an exact decimal of `currency`; empty or null where there is none."""
+    """One entry, flat: every column of it, and money once more as an exact decimal of its currency; empty or null where there is
+    none.
+    """
 
     seq: int
     kind: str
@@ -58,6 +60,13 @@ class ExportRow(msgspec.Struct, frozen=True):
     bound_output: int
     reserved_pico: int | None
     route: str
+    tool_calls: int
+    charge: str | None
+    charge_pico: int | None
+    charge_currency: str
+    charge_price: str
+    covered_tokens: int
+    also_reserved: str
 
 
 COLUMNS = ExportRow.__struct_fields__
@@ -65,7 +74,7 @@ COLUMNS = ExportRow.__struct_fields__
 
 def export_row(seq: int, entry: Entry) -> ExportRow:
     """The flat form of an entry."""
-    cost = entry.cost_pico
+    cost, charge = entry.cost_pico, entry.charge_pico
     values = {name: getattr(entry, name) for name in COLUMNS if hasattr(entry, name)}
     values |= {name: getattr(entry.usage, name) for name in TOKEN_CLASSES}
     values |= {
@@ -76,6 +85,7 @@ def export_row(seq: int, entry: Entry) -> ExportRow:
         "attempt": uuid_text(entry.attempt) if entry.attempt else "",
         "provenance": entry.usage.provenance.value,
         "cost": None if cost is None else format_pico(cost),
+        "charge": None if charge is None else format_pico(charge),
         "outcome": entry.outcome.value if entry.outcome else None,
     }
     return ExportRow(**values)
