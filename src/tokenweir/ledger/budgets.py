@@ -148,6 +148,9 @@ class Purse:
         self._reserved_tokens: dict[int, int] = {}  # by the start of the month
         self._lots: dict[tuple[str, str, int], Lot] = {}  # by window, unit, start
         self._beyond: dict[tuple[str, int], int] = {}  # OVERAGE or OWED, start of the month -> pico
+        self._elsewhere: dict[
+            tuple[str, int], int
+        ] = {}  # drawn in months of other time zones, by unit and start
         self._orders: dict[str, list[_Order]] = {}  # by unit: the spans that were asked for
 
     @property
@@ -197,14 +200,19 @@ class Purse:
                 moved = self._month_lot(lot.unit, after)
                 moved.spent += drawn
                 yield self._counted(moved, drawn)
+        for lot in months:
+            if (ALLOWANCE, lot.unit, lot.start_us) not in self._lots:
+                self._elsewhere[lot.unit, lot.start_us] = lot.spent
 
     def load(self, unit: str, window: str, start_us: int, amount: int) -> None:
         """At the start: what has been drawn."""
         if window in (OVERAGE, OWED):
             self._beyond[window, start_us] = amount
         elif window == ALLOWANCE:
-            if window_of("month", self.zone, start_us)[0] == start_us:  # else it is of a time zone before
+            if window_of("month", self.zone, start_us)[0] == start_us:
                 self._month_lot(unit, start_us).spent = amount
+            else:
+                self._elsewhere[unit, start_us] = amount
         else:
             lot = self._lots.get((window, unit, start_us))
             if lot is not None:
@@ -261,6 +269,10 @@ class Purse:
             else:
                 low = middle
         return low - owed
+
+    def includes(self, tokens: int, at_us: int) -> bool:
+        """Whether all that a call opened now may use fits into the allowance: then it sets aside tokens of that, and no money."""
+        return self.left("tokens", at_us) >= tokens > 0
 
     def included(self, opened_us: int) -> int:
         """Tokens of the allowance of a month that nobody has drawn."""
@@ -393,7 +405,8 @@ class Purse:
         if known is None:
             end_us = window_of("month", self.zone, start_us)[1]
             included = self._included(start_us, end_us, unit)
-            known = Lot(ALLOWANCE, unit, start_us, included, start_us, end_us)
+            drawn = self._elsewhere.pop((unit, start_us), 0)  # the time zone has come back
+            known = Lot(ALLOWANCE, unit, start_us, included, start_us, end_us, drawn)
             self._lots[ALLOWANCE, unit, start_us] = known
             self._orders.clear()
         return known

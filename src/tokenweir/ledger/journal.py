@@ -325,6 +325,7 @@ class Journal:
             self.state.undo_open(call)
         self.state.undo([row for call, row in self._batch.counted if call in undone])
         self._batch.forget(undone)
+        self._batch.beside_undone |= bool(undone)
         self._opened_now.clear()
 
     def _reset(self) -> None:

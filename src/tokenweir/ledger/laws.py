@@ -78,7 +78,7 @@ class LedgerState:
             return OpenResult(asked.seq, 0, refused, told)
         record = opened(asked, granted)
         if standing.purse is not None:
-            record.by_allowance = standing.purse.left("tokens", asked.at_us) >= record.reserves["tokens"] > 0
+            record.by_allowance = standing.purse.includes(record.reserves["tokens"], asked.at_us)
         self._begin(asked.call, record, standing)
         tools_left = min((b.limit.amount - b.at(asked.at_us).spent for b in standing.tools), default=None)
         return OpenResult(asked.seq, granted, limited=record.is_limited, tools_left=tools_left)
@@ -113,12 +113,18 @@ class LedgerState:
         purse = record.purse
         if purse is not None:
             if covered is None:
-                own = record.held if record.by_allowance else 0
-                covered = purse.cover(what.tokens, record.opened_us, own)
+                covered = self.covered(call, what.tokens)
             rows += purse.draw(NOTHING, _covered(what, covered), record.opened_us)
         if not closes:
             self.used(call, what)
         return covered or 0, rows
+
+    def covered(self, call: bytes, tokens: int) -> int:
+        """Of tokens that an attempt of an open call used, those that an allowance covers now."""
+        record = self.open_calls.get(call)
+        if record is None or record.purse is None:
+            return 0
+        return record.purse.cover(tokens, record.opened_us, record.held if record.by_allowance else 0)
 
     def used(self, call: bytes, what: Spent) -> None:
         """An attempt of an open call has used this much of what was set aside for it."""
@@ -174,10 +180,19 @@ class LedgerState:
         if purse is None:
             return 0, rows
         if covered is None:
-            more = max(0, after.tokens - before.tokens)
-            covered = min(after.tokens, before.covered + purse.cover(more, opened_us))
+            covered = self.covered_anew(who, opened_us, before, after)
         rows += purse.draw(before, _covered(after, covered), opened_us)
         return covered, rows
+
+    def covered_anew(
+        self, who: tuple[str, str, str, str], opened_us: int, before: Spent, after: Spent
+    ) -> int:
+        """Of the tokens of a correction, those that an allowance covers: what it covered before, and what it has room for now."""
+        purse = self.standing(*who).purse
+        if purse is None:
+            return 0
+        more = max(0, after.tokens - before.tokens)
+        return min(after.tokens, before.covered + purse.cover(more, opened_us))
 
     def undo(self, rows: list[Counted]) -> None:
         """What was counted could not be written."""

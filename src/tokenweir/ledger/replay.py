@@ -1,5 +1,6 @@
 """Limits and credit replayed: entries and changes of terms, in their order, through the laws that decided them."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -13,8 +14,9 @@ from tokenweir.ledger.entries import Kind
 from tokenweir.ledger.history import read_history
 from tokenweir.ledger.laws import LedgerState
 from tokenweir.ledger.rollups import REPLACED
+from tokenweir.ledger.schema import UNDONE
 from tokenweir.ledger.store import read_changes, read_spent
-from tokenweir.ledger.terms import Limit
+from tokenweir.ledger.terms import Audited, Limit
 from tokenweir.ledger.under_way import Open
 from tokenweir.ledger.windows import WINDOWS
 
@@ -93,6 +95,20 @@ class Row(NamedTuple):
             self.reasoning,
         )
 
+    def opened(self) -> Open:
+        """What an opening has set aside."""
+        reserves = {"tokens": self.bound_input + self.bound_output, "calls": 1}
+        if self.currency:
+            reserves[self.currency] = self.reserved_pico or 0
+        return Open(
+            self.key, self.at_us, self.model, self.account, self.run, "", self.bound_output, reserves | self.also(),
+            by_allowance=self.covered_tokens > 0,
+        )  # fmt: skip
+
+    def also(self) -> dict[str, int]:
+        """What it says of units beside its own currency: of a checkpoint, what its call can still become."""
+        return msgspec.json.decode(self.also_reserved, type=dict[str, int]) if self.also_reserved else {}
+
     def spent(self, covered: int) -> Spent:
         """What it used and what its account pays, with so many tokens covered."""
         if self.charge_price:
@@ -104,7 +120,12 @@ class Row(NamedTuple):
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM entries"
 READ = f"{_SELECT} WHERE seq > ? AND seq <= ? ORDER BY seq"
+_OF_CALL = f"{_SELECT} WHERE call = ? AND seq <= ? ORDER BY seq"
 _OPENED = "SELECT at_us FROM entries WHERE call = ? AND kind = 'opened'"
+_END_BEFORE = (
+    "SELECT at_us FROM entries WHERE call = ? AND seq < ? AND kind IN ('settled', 'late', 'repriced') "
+    "ORDER BY seq DESC LIMIT 1"
+)
 _REPLACED = f"{_SELECT} WHERE seq = (SELECT ({REPLACED}) FROM entries AS c WHERE c.seq = ?)"
 _COUNTING = frozenset({Kind.ATTEMPT, Kind.SETTLED, Kind.LATE, Kind.REPRICED, Kind.REPRICED_ATTEMPT})
 
@@ -115,9 +136,20 @@ class LimitReplay:
     def __init__(self, db: Connection) -> None:
         self._db = db
         self.state = LedgerState()
-        self._changes = list(read_changes(db))
-        self._next = 0
+        self._changes: deque[Audited] = deque()  # that have been read, and not yet been taken in
+        self._last_change = 0
+        self._undone: list[
+            tuple[int, int]
+        ] = []  # first and last entries decided beside openings that were undone
         self._counted: dict[tuple[str, str, str, str, int], int] = {}
+
+    def catch_up(self) -> None:
+        """Read the changes of terms that have come. After entries were read, it knows all that were decided before these."""
+        for audited in read_changes(self._db, self._last_change):
+            self._changes.append(audited)
+            self._last_change = audited.seq
+        marks = self._db.execute("SELECT name, value FROM meta WHERE name LIKE ?", (f"{UNDONE}%",)).fetchall()
+        self._undone = [(int(name.removeprefix(UNDONE)), last) for name, last in marks]
 
     def is_limited(self, row: Row) -> bool:
         """Whether anything is counted for its call now, or was at a change of terms while it was under way."""
@@ -126,13 +158,12 @@ class LimitReplay:
 
     def change_before(self, seq: int, under_way: Mapping[bytes, tuple[str, int]]) -> None:
         """Take in the changes that were decided before entry `seq`; `under_way`: calls, and the entries that opened them."""
-        while self._next < len(self._changes) and self._changes[self._next].after_seq < seq:
-            audited = self._changes[self._next]
-            self._next += 1
+        while self._changes and self._changes[0].after_seq < seq:
+            audited = self._changes.popleft()
             after = audited.after_seq
             for call, (_, opened) in under_way.items():  # what limits nobody until now may count from now on
                 if call not in self.state.open_calls and opened <= after:
-                    self.state.replay(call, _open(self._row(opened)))
+                    self._adopt(call, after)
 
             def history(scope: str, limit: Limit, since_us: int, after: int = after) -> int:
                 return read_history(self._db, self.state.terms.below, scope, limit, since_us, after)
@@ -140,42 +171,71 @@ class LimitReplay:
             self._count(self.state.change(audited.change, audited.at_us, history))
 
     def step(self, row: Row) -> Iterator[str]:
-        """Replay one entry of a call under limits; yields what is wrong with it."""
-        if row.kind == Kind.OPENED:
-            self.state.replay(row.call, _open(row))
+        """Replay one entry of a call; yields what is wrong with it."""
+        if not self.is_limited(row):
+            if row.covered_tokens:
+                yield _wrong_cover(row, 0)
+        elif row.kind == Kind.OPENED:
+            yield from self._open(row)
         elif row.kind == Kind.REFUSED:
             self.state.turn(row.who, row.at_us)
+        elif row.kind == Kind.CHECKPOINT:
+            self.state.shrink(row.call, row.also())
         elif row.kind in _COUNTING:
-            room = self._spend(row)
-            if row.covered_tokens > room:
-                yield (
-                    f"entry {row.seq} of call {uuid_text(row.call)}: {row.covered_tokens} tokens are covered by an "
-                    f"allowance, which had room for {room}"
-                )
+            yield from self._spend(row)
 
-    def _row(self, seq: int) -> Row:
-        return Row._make(self._db.execute(READ, (seq - 1, seq)).fetchone())
+    def _adopt(self, call: bytes, upto: int) -> None:
+        """A call that nothing has limited so far, as it stands after an entry."""
+        for values in self._db.execute(_OF_CALL, (call, upto)).fetchall():
+            row = Row._make(values)
+            if row.kind == Kind.OPENED:
+                self.state.replay(call, row.opened())
+            elif row.kind == Kind.CHECKPOINT:
+                self.state.shrink(call, row.also())
+            elif row.kind == Kind.ATTEMPT:
+                self.state.used(call, row.spent(row.covered_tokens))
 
-    def _spend(self, row: Row) -> int:
-        """Count an entry; how many of its tokens an allowance had room for, if no other call had set any aside."""
+    def _open(self, row: Row) -> Iterator[str]:
+        record, purse = row.opened(), self.state.standing(*row.who).purse
+        tokens = record.reserves["tokens"]
+        expected = tokens if purse is not None and purse.includes(tokens, row.at_us) else 0
+        if row.covered_tokens != expected:
+            yield _wrong_cover(row, expected)
+        self.state.replay(row.call, record)
+
+    def _spend(self, row: Row) -> Iterator[str]:
+        """Count an entry with the tokens that it says are covered, and say where these should be others."""
         what, record = row.spent(row.covered_tokens), self.state.open_calls.get(row.call)
         if record is not None and row.kind in (Kind.ATTEMPT, Kind.SETTLED):
-            room = 0 if record.purse is None else record.purse.included(record.opened_us)
+            expected = self.state.covered(row.call, what.tokens)
             self._count(self.state.spend(row.call, what, what.covered)[1])
             if row.kind == Kind.SETTLED:
                 self._count(self.state.close(row.call))
-            return room
+        else:
+            before, opened_us = self._corrected(row)
+            was = NOTHING if before is None else before.spent(before.covered_tokens)
+            expected = self.state.covered_anew(row.who, opened_us, was, what)
+            self._count(self.state.correct(row.who, opened_us, was, what, what.covered)[1])
+        if what.covered > expected or (what.covered < expected and not self._beside_undone(row.seq)):
+            yield _wrong_cover(row, expected)
+
+    def _corrected(self, row: Row) -> tuple[Row | None, int]:
+        """The entry that a correction stands in place of, and when its call was opened."""
         before = None
         if row.kind != Kind.ATTEMPT:
             found = self._db.execute(_REPLACED, (row.seq,)).fetchone()
             before = None if found is None else Row._make(found)
         opened = self._db.execute(_OPENED, (row.call,)).fetchone()
-        opened_us = opened[0] if opened else row.at_us if before is None else before.at_us
-        was = NOTHING if before is None else before.spent(before.covered_tokens)
-        purse = self.state.standing(*row.who).purse
-        room = 0 if purse is None else was.covered + purse.included(opened_us)
-        self._count(self.state.correct(row.who, opened_us, was, what, what.covered)[1])
-        return room
+        if (
+            opened is None and before is None
+        ):  # this ledger saw the call only late: it counts as it came first
+            opened = self._db.execute(_END_BEFORE, (row.call, row.seq)).fetchone()
+        if opened is not None:
+            return before, opened[0]
+        return before, row.at_us if before is None else before.at_us
+
+    def _beside_undone(self, seq: int) -> bool:
+        return any(first <= seq <= last for first, last in self._undone)
 
     def compare(self, under_way: Mapping[bytes, tuple[str, int]]) -> Iterator[str]:
         """What is kept against what was replayed; yields each difference."""
@@ -195,13 +255,8 @@ class LimitReplay:
             self._counted[name] = self._counted.get(name, 0) + row.amount
 
 
-def _open(row: Row) -> Open:
-    reserves = {"tokens": row.bound_input + row.bound_output, "calls": 1}
-    if row.currency:
-        reserves[row.currency] = row.reserved_pico or 0
-    if row.also_reserved:
-        reserves |= msgspec.json.decode(row.also_reserved, type=dict[str, int])
-    return Open(
-        row.key, row.at_us, row.model, row.account, row.run, "", row.bound_output, reserves,
-        by_allowance=row.covered_tokens > 0,
-    )  # fmt: skip
+def _wrong_cover(row: Row, expected: int) -> str:
+    return (
+        f"entry {row.seq} of call {uuid_text(row.call)}: {row.covered_tokens} of its tokens are covered by an allowance, which had "
+        f"to cover {expected}"
+    )

@@ -22,6 +22,9 @@ CONTROL_SOCKET_NAME = "control.sock"
 
 #: In `meta` of a database that `weir ledger move` has moved a ledger out of: it is read, and written no more.
 MOVED = "moved"
+#: In `meta`, before the number of an entry: from it to the entry that is the mark's value, entries were decided beside openings
+#: that could not be written. What these had set aside of an allowance is not known any more.
+UNDONE = "undone/"
 
 #: Columns of `entries` in their order; the store binds rows in this order.
 ENTRY_COLUMNS = (

@@ -16,7 +16,7 @@ from tokenweir.ledger.database import FAULTS, Connection, OnLost, bear_it, datab
 from tokenweir.ledger.entries import Entry, Kind
 from tokenweir.ledger.history import Below, read_history
 from tokenweir.ledger.laws import LedgerState
-from tokenweir.ledger.schema import ENTRY_COLUMNS, migrate, set_mark
+from tokenweir.ledger.schema import ENTRY_COLUMNS, UNDONE, migrate, set_mark
 from tokenweir.ledger.summing import rows_of, summed
 from tokenweir.ledger.terms import Audited, Change, Limit, Terms
 from tokenweir.ledger.under_way import Open
@@ -64,6 +64,7 @@ class Batch:
         self.prices: list[tuple[str, bytes]] = []
         self.changes: list[tuple[int, str, Change]] = []  # at_us, actor
         self.steps: list[tuple[bytes, str, Step]] = []  # call, run
+        self.beside_undone = False  # its entries were decided beside openings that could not be written
 
     def __bool__(self) -> bool:
         return bool(self.entries or self.prices or self.changes)
@@ -128,6 +129,8 @@ class Store:
                 db.executemany("INSERT INTO steps VALUES (?, ?, ?) ON CONFLICT (call) DO NOTHING", steps)
             if batch.entries:
                 set_mark(db, "open_since_seq", open_since_seq)
+                if batch.beside_undone:
+                    set_mark(db, f"{UNDONE}{seq + 1}", seq + len(batch.entries))
             db.execute("COMMIT")
         except FAULTS as error:
             if db.in_transaction:

@@ -99,7 +99,9 @@ class _Replay:
     def read(self, upto: int) -> Iterator[str]:
         """Replay entries up to this number; yields what is wrong with them."""
         after = self.seq
-        for row in self._db.execute(READ, (after, upto)).fetchall():
+        rows = self._db.execute(READ, (after, upto)).fetchall()
+        self._limits.catch_up()
+        for row in rows:
             yield from self._step(Row._make(row))
         rollups.add_entries(self._db, after, upto, tuple(map(_replayed, rollups.FINEST)))
         if self.seq < upto:
@@ -120,8 +122,7 @@ class _Replay:
                 yield from self._check_amount(
                     row, "charge", row.charge_price, row.charge_pico, row.charge_currency
                 )
-        if self._limits.is_limited(row):
-            yield from self._limits.step(row)
+        yield from self._limits.step(row)
 
     def _check_order(self, seq: int, kind: str, call: bytes) -> Iterator[str]:
         before = self.open.get(call)
@@ -187,6 +188,7 @@ class _Replay:
         rollups.coarsen(self._db, _replayed)
         for rollup in rollups.ROLLUPS:
             yield from _compare_rollup(self._db, rollup)
+        self._limits.catch_up()
         yield from self._limits.compare(self.open)
         yield from self._compare_spread()
         yield from self._compare_mark()
