@@ -1,7 +1,6 @@
 """The ledger's store: one connection that writes, and what has to be known at the start."""
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby, starmap
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -16,6 +15,7 @@ from tokenweir.ledger.database import FAULTS, Connection, OnLost, bear_it, datab
 from tokenweir.ledger.entries import Entry, Kind
 from tokenweir.ledger.history import Below, read_history
 from tokenweir.ledger.laws import LedgerState
+from tokenweir.ledger.rows import rows_by_statement
 from tokenweir.ledger.schema import ENTRY_COLUMNS, UNDONE, migrate, set_mark
 from tokenweir.ledger.summing import rows_of, summed
 from tokenweir.ledger.terms import Audited, Change, Limit, Terms
@@ -34,13 +34,6 @@ _SPENT_NOW = f"""
     WHERE "window" IN ('minute', 'hour') GROUP BY scope, model, unit, "window"
 ) AS latest USING (scope, model, unit, "window", start_us)
 """
-_INSERT_ENTRY = f"INSERT INTO entries VALUES ({', '.join('?' * len(ENTRY_COLUMNS))})"
-_OPENED = Kind.OPENED  # in Python 3.11 a member is slow to look up
-#: What an opening says. It has no more than that, and what is not bound takes half as long to write.
-_OPENING_COLUMNS = (
-    "seq", "at_us", "call", "attempt", "account", "key", "run", "model", "dialect", "currency", "reason", "bound_input",
-    "bound_output", "reserved_pico", "covered_tokens", "also_reserved",
-)  # fmt: skip
 _UPSERT_SPENT = f"""
 INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (scope, model, unit, "window", start_us) DO UPDATE SET
@@ -119,8 +112,8 @@ class Store:
             db.execute(self._database.begin)
             if batch.prices or batch.changes:
                 self._write_terms(batch)
-            for (statement, row_of), numbered in groupby(enumerate(batch.entries, seq + 1), _insertion):
-                db.executemany(statement, starmap(row_of, numbered))
+            for statement, rows in rows_by_statement(batch.entries, seq + 1).items():
+                db.executemany(statement, rows)
             if batch.entries:
                 self._add_to_rollups(batch, seq, seq + len(batch.entries))
             db.executemany(_UPSERT_SPENT, _spent_rows(batch.counted))
@@ -271,46 +264,6 @@ def _spent_rows(counted: list[tuple[bytes, Counted]]) -> list[tuple[object, ...]
         name = tuple(where)
         added[name] = added.get(name, 0) + amount
     return [(*name, *divmod(amount, PICO)) for name, amount in added.items()]
-
-
-def _row(seq: int, e: Entry) -> tuple[object, ...]:
-    u = e.usage
-    return (  # `_value_` because `value` is a property, and slow
-        seq, e.kind._value_, e.at_us, e.call, e.ordinal, e.attempt, e.account, e.key, e.run, e.model, e.dialect,
-        e.upstream, e.deployment, e.served_model, u.input, u.cache_read, u.cache_write_5m, u.cache_write_1h,
-        u.output, u.reasoning, u.provenance._value_, e.price, e.cost_pico, e.currency, e.ttft_us, e.duration_us,
-        e.status, None if e.outcome is None else e.outcome._value_, e.reason, e.bound_input, e.bound_output,
-        e.reserved_pico, e.charge_price, e.charge_pico, e.charge_currency, e.covered_tokens, e.also_reserved,
-        e.tool_calls, e.route,
-    )  # fmt: skip
-
-
-def _opening(seq: int, e: Entry) -> tuple[object, ...]:
-    """The values of _OPENING_COLUMNS."""
-    return (
-        seq, e.at_us, e.call, e.attempt, e.account, e.key, e.run, e.model, e.dialect, e.currency, e.reason, e.bound_input,
-        e.bound_output, e.reserved_pico, e.covered_tokens, e.also_reserved,
-    )  # fmt: skip
-
-
-def _insert_opening() -> str:
-    bare = dict(zip(ENTRY_COLUMNS, _row(0, Entry(kind=_OPENED, at_us=0, call=b"")), strict=True))
-    same = {name: _literal(value) for name, value in bare.items() if name not in _OPENING_COLUMNS}
-    values = ", ".join((*"?" * len(_OPENING_COLUMNS), *same.values()))
-    return f"INSERT INTO entries ({', '.join((*_OPENING_COLUMNS, *same))}) VALUES ({values})"
-
-
-def _literal(value: object) -> str:
-    return "NULL" if value is None else f"'{value}'" if isinstance(value, str) else f"{value}"
-
-
-_OF_ENTRY = _INSERT_ENTRY, _row
-_OF_OPENING = _insert_opening(), _opening
-
-
-def _insertion(numbered: tuple[int, Entry]) -> tuple[str, Callable[[int, Entry], tuple[object, ...]]]:
-    """How an entry is written: the statement, and what it binds."""
-    return _OF_OPENING if numbered[1].kind is _OPENED else _OF_ENTRY
 
 
 def read_entry(row: Iterable[object]) -> Entry:
