@@ -9,7 +9,9 @@ import msgspec
 import pytest
 from known_ledger import HOUR, RATES, START_US, Book, call_id, write_call
 
+from tokenweir.admin.calls import told_call
 from tokenweir.catalog.price import AppliedPrice
+from tokenweir.cli.calls_command import call_line
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.money import PICO
 from tokenweir.ledger import export as exports
@@ -190,3 +192,15 @@ def read_parquet(path: Path) -> list[dict[str, object]]:
 
 
 READERS = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}
+
+
+def test_the_command_line_and_the_admin_api_say_the_same_of_a_call(book: Book, tmp_path: Path) -> None:
+    write_call(book, 1)
+    row = calls(open_reader(tmp_path))[0]
+    line = msgspec.to_builtins(call_line(row))
+    told = msgspec.to_builtins(told_call(row, tells_cost=True))
+    assert (line.pop("call"), line.pop("at")) == (row.call, "2026-11-23T00:00:01.000Z")
+    assert (told.pop("id"), told.pop("at")) == (row.call, "2026-11-23T00:00:01Z")
+    assert line == told
+    assert line["tokens"] == {"input": 13, "cache_read": 5, "cache_write": 0, "output": 2, "reasoning": 1}
+    assert line["cost"] == {"CNY": "0.000105"}

@@ -12,20 +12,18 @@ from tokenweir.admin.forms import (
     Name,
     Page,
     Query,
-    Tokens,
     micros_or_none,
     moment,
-    money_texts,
-    tokens_of,
 )
 from tokenweir.admin.problems import Problem, not_found
 from tokenweir.admin.rights import reads_all
 from tokenweir.catalog.price import AppliedPrice, SpreadCost
 from tokenweir.core.ids import parse_uuid, uuid_text
-from tokenweir.core.money import format_per_mtok, format_pico
+from tokenweir.core.money import format_pico
 from tokenweir.core.sentence import say
 from tokenweir.ledger.entries import Entry, Outcome
 from tokenweir.ledger.views import CallRow, PricedEntry, Product, call_detail, calls
+from tokenweir.ledger.views.told import Line, Tokens, call_members, lines_of, tokens_of
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,15 +51,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str | None
     reason: str
     seq: int  # of the entry that ended it
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """`tokens` of a class at `per_million` make `amount`."""
-
-    token_class: str
-    tokens: int
-    per_million: str
-    amount: str
 
 
 class Sum(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,30 +151,10 @@ def get_call(asked: Asked, id: str) -> CallInFull | Problem:
 
 def told_call(row: CallRow, *, tells_cost: bool) -> Call:
     """A call as it is shown: the cost of one that is charged otherwise is for those who may know it."""
-    return Call(
-        id=row.call,
-        at=moment(row.at_us),
-        account=row.account,
-        key=row.key,
-        run=row.run,
-        model=row.model,
-        dialect=row.dialect,
-        upstream=row.upstream,
-        deployment=row.deployment,
-        served_model=row.served_model,
-        tokens=tokens_of(row.usage),
-        usage_from=row.usage.provenance.value,
-        cost=money_texts(row.cost_pico) if tells_cost or not row.charge_pico else {},
-        charge=money_texts(row.charge_pico),
-        unpriced=row.unpriced,
-        attempts=row.attempts,
-        ttft_ms=None if row.ttft_us is None else row.ttft_us / 1000,
-        duration_ms=None if row.duration_us is None else row.duration_us / 1000,
-        status=row.status,
-        outcome=None if row.outcome is None else row.outcome.value,
-        reason=row.reason,
-        seq=row.seq,
-    )
+    members = call_members(row)
+    if not tells_cost and row.charge_pico:
+        members["cost"] = {}
+    return Call(id=row.call, at=moment(row.at_us), **members)
 
 
 def _entry(item: PricedEntry, corrections: dict[str, str], tells_cost: bool) -> EntryOfCall:
@@ -222,13 +191,5 @@ def _sum(
         currency=currency,
         price="" if price is None else price.ref,
         note="" if price is None else price.note,
-        lines=tuple(
-            Line(
-                token_class=product.token_class,
-                tokens=product.tokens,
-                per_million=format_per_mtok(product.rate_pico),
-                amount=format_pico(product.pico),
-            )
-            for product in products
-        ),
+        lines=lines_of(products),
     )

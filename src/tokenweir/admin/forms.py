@@ -9,7 +9,6 @@ from msgspec import Meta
 
 from tokenweir.core.money import format_pico, parse_amount
 from tokenweir.core.sentence import say
-from tokenweir.core.usage import Usage
 from tokenweir.ledger.terms import COUNTED_UNITS
 
 #: Without control characters; the pattern is one of both Python and ECMAScript.
@@ -71,16 +70,6 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     next: str | None
 
 
-class Tokens(msgspec.Struct, frozen=True):
-    """Disjoint classes."""
-
-    input: int
-    cache_read: int
-    cache_write: int  # of every length
-    output: int
-    reasoning: int
-
-
 def page_of(items: Iterable[T], name: Callable[[T], str], query: PageQuery) -> Page[T]:
     """A page of items in the order of their names, which are distinct."""
     behind = sorted((item for item in items if name(item) > query.after), key=name)
@@ -120,14 +109,3 @@ def amount_of(unit: str, text: str) -> int:
     if "." in text:
         raise ValueError(say("{unit} are whole, and {text!r} is not", unit=unit, text=text))
     return int(text)
-
-
-def money_texts(pico: dict[str, int]) -> dict[str, str]:
-    """Exact decimals by currency."""
-    return {currency: format_pico(amount) for currency, amount in sorted(pico.items())}
-
-
-def tokens_of(usage: Usage) -> Tokens:
-    """Usage as it is shown."""
-    written = usage.cache_write_5m + usage.cache_write_1h
-    return Tokens(usage.input, usage.cache_read, written, usage.output, usage.reasoning)

@@ -19,7 +19,6 @@ from tokenweir.admin.forms import (
     PageQuery,
     Query,
     moment,
-    money_texts,
     page_of,
 )
 from tokenweir.admin.problems import Problem, not_found, refused
@@ -27,6 +26,7 @@ from tokenweir.admin.rights import reads_all
 from tokenweir.billing.answer import EntryAnswer, InvoiceAnswer, entry_answer, invoice_answer
 from tokenweir.billing.invoice import Document
 from tokenweir.billing.invoicing import explain, issue, preview, reckon
+from tokenweir.core.money import decimals
 from tokenweir.core.sentence import say
 from tokenweir.ledger import terms as t
 
@@ -159,5 +159,5 @@ def told_invoice(invoice: t.Invoice) -> Invoice:
         month=invoice.month,
         ends=moment(invoice.until_us),
         upto_seq=invoice.upto_seq,
-        totals=money_texts(totals),
+        totals=decimals(totals),
     )

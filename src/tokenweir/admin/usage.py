@@ -10,15 +10,14 @@ from tokenweir.admin.forms import (
     Moment,
     Name,
     Query,
-    Tokens,
     micros_or_none,
     moment_or_none,
-    money_texts,
 )
 from tokenweir.admin.problems import Problem, problem
 from tokenweir.admin.rights import reads_all
 from tokenweir.core.sentence import say
 from tokenweir.ledger.views import GROUPS, UsageRow, total, usage, whole_hours
+from tokenweir.ledger.views.told import Tokens, usage_members
 
 #: Rows of one answer; who needs more asks for a shorter time or fewer groups.
 MOST_ROWS = 100_000
@@ -116,21 +115,7 @@ def _regrouped(by: list[str], rows: list[UsageRow]) -> list[UsageRow]:
 
 
 def _told(row: UsageRow, tells_cost: bool) -> UsageSum:
-    return UsageSum(
-        by=row.by,
-        calls=row.calls,
-        tokens=Tokens(
-            row.input, row.cache_read, row.cache_write_5m + row.cache_write_1h, row.output, row.reasoning
-        ),
-        cost=money_texts(row.cost_pico) if tells_cost or not row.charge_pico else {},
-        charge=money_texts(row.charge_pico),
-        margin=money_texts(row.margin_pico) if tells_cost else {},
-        uncharged_calls=row.uncharged_calls,
-        unpriced_calls=row.unpriced_calls,
-        estimated_calls=row.estimated_calls,
-        counted_calls=row.counted_calls,
-        unknown_calls=row.unknown_calls,
-        refused=row.refused,
-        failed=row.failed,
-        attempts=row.attempts,
-    )
+    members = usage_members(row)
+    if not tells_cost:
+        members |= {"margin": {}} | ({"cost": {}} if row.charge_pico else {})
+    return UsageSum(**members, uncharged_calls=row.uncharged_calls)

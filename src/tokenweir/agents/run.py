@@ -17,7 +17,7 @@ from tokenweir.agents.staging import Stage, agree, hidden, revoke, set_up, start
 from tokenweir.agents.verdict import Check, Ending, Facts, ending, verdict
 from tokenweir.agents.watching import Watched, settle, watch
 from tokenweir.core.errors import AgentError
-from tokenweir.core.money import format_pico
+from tokenweir.core.money import decimals
 from tokenweir.ledger.views.terms import terms_now
 from tokenweir.ledger.windows import SHORT
 
@@ -152,7 +152,7 @@ def _end(
         exit_code=lived.seen.exit_code, words="; ".join(text for text in words if text), calls=spent.calls,
         refused=spent.refused, open=spent.open, upto_seq=lived.upto_seq,
         tokens=Tokens(usage.input, usage.cache_read, written, usage.output, usage.reasoning),
-        cost={currency: format_pico(pico) for currency, pico in sorted(spent.cost_pico.items())},
+        cost=decimals(spent.cost_pico),
         unpriced=spent.unpriced, own_cost=own_cost(plan.adapter, lived.output), files_changed=work.files_changed,
         left_processes=lived.seen.left_processes, tool_calls=spent.tool_calls, withheld=spent.withheld,
         last_tool=spent.last_tool,

@@ -4,7 +4,7 @@ import msgspec
 
 from tokenweir.billing.rerate import Outcome
 from tokenweir.billing.spread import Spread
-from tokenweir.core.money import format_pico
+from tokenweir.core.money import decimals, format_pico
 
 
 class RerateAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,10 +49,10 @@ def rerate_answer(found: Outcome, dry_run: bool) -> RerateAnswer:
         differ=sums.entries,
         priced=sums.priced,
         unpriced=found.unpriced,
-        cost_before=_decimals(sums.cost_before),
-        cost_after=_decimals(sums.cost_after),
-        charge_before=_decimals(sums.charge_before),
-        charge_after=_decimals(sums.charge_after),
+        cost_before=decimals(sums.cost_before),
+        cost_after=decimals(sums.cost_after),
+        charge_before=decimals(sums.charge_before),
+        charge_after=decimals(sums.charge_after),
         dry_run=dry_run,
     )
 
@@ -68,14 +68,10 @@ def spread_answer(one: Spread, dry_run: bool) -> SpreadAnswer:
         idle={id: format_pico(pico) for id, pico in one.idle.items()},
         attempts=one.attempts,
         written=found.entries,
-        cost_before=_decimals(found.cost_before),
-        cost_after=_decimals(found.cost_after),
-        charge_before=_decimals(found.charge_before),
-        charge_after=_decimals(found.charge_after),
+        cost_before=decimals(found.cost_before),
+        cost_after=decimals(found.cost_after),
+        charge_before=decimals(found.charge_before),
+        charge_after=decimals(found.charge_after),
         correction=one.correction,
         dry_run=dry_run,
     )
-
-
-def _decimals(pico: dict[str, int]) -> dict[str, str]:
-    return {currency: format_pico(amount) for currency, amount in sorted(pico.items())}

@@ -8,22 +8,14 @@ import msgspec
 
 from tokenweir.catalog.price import AppliedPrice, SpreadCost
 from tokenweir.cli import show
-from tokenweir.cli.calls_command import CallLine, CallTokens, call_line, call_tokens
+from tokenweir.cli.calls_command import CallLine, call_line
 from tokenweir.core.ids import parse_uuid, uuid_text
-from tokenweir.core.money import format_per_mtok, format_pico
+from tokenweir.core.money import decimals, format_per_mtok, format_pico
 from tokenweir.ledger.entries import Entry, Kind
 from tokenweir.ledger.views import CallDetail, PricedEntry, Product, call_detail, iso_time, open_reader
+from tokenweir.ledger.views.told import Line, Tokens, lines_of, tokens_of
 
 CORRECTIONS = (Kind.REPRICED, Kind.REPRICED_ATTEMPT)
-
-
-class ProductLine(msgspec.Struct, frozen=True):
-    """`tokens` of a class at `per_million` make `amount`."""
-
-    token_class: str
-    tokens: int
-    per_million: str
-    amount: str
 
 
 class ReservedLine(msgspec.Struct, frozen=True):
@@ -44,12 +36,12 @@ class EntryLine(msgspec.Struct, frozen=True):
     kind: str
     upstream: str
     deployment: str
-    tokens: CallTokens
+    tokens: Tokens
     usage_from: str
     price: str
     price_note: str
     currency: str
-    products: tuple[ProductLine, ...]
+    products: tuple[Line, ...]
     cost: str | None
     outcome: str | None
     status: int
@@ -58,7 +50,7 @@ class EntryLine(msgspec.Struct, frozen=True):
     charge_price: str
     charge_note: str
     charge_currency: str
-    charge_products: tuple[ProductLine, ...]
+    charge_products: tuple[Line, ...]
     charge: str | None
     covered_tokens: int  # of them, by an allowance
     reserved: ReservedLine | None
@@ -88,12 +80,12 @@ def entry_line(item: PricedEntry, corrections: dict[str, str]) -> EntryLine:
         kind=entry.kind.value,
         upstream=entry.upstream,
         deployment=entry.deployment,
-        tokens=call_tokens(entry.usage),
+        tokens=tokens_of(entry.usage),
         usage_from=entry.usage.provenance.value,
         price=item.price.ref if item.price else "",
         price_note=item.price.note if item.price else "",
         currency=entry.currency,
-        products=_product_lines(item.products),
+        products=lines_of(item.products),
         cost=None if entry.cost_pico is None else format_pico(entry.cost_pico),
         outcome=entry.outcome.value if entry.outcome else None,
         status=entry.status,
@@ -102,7 +94,7 @@ def entry_line(item: PricedEntry, corrections: dict[str, str]) -> EntryLine:
         charge_price=item.charge.ref if item.charge else "",
         charge_note=item.charge.note if item.charge else "",
         charge_currency=entry.charge_currency,
-        charge_products=_product_lines(item.charges),
+        charge_products=lines_of(item.charges),
         charge=None if entry.charge_pico is None else format_pico(entry.charge_pico),
         covered_tokens=0 if entry.kind is Kind.OPENED else entry.covered_tokens,
         reserved=_reserved(entry),
@@ -110,18 +102,11 @@ def entry_line(item: PricedEntry, corrections: dict[str, str]) -> EntryLine:
     )
 
 
-def _product_lines(products: tuple[Product, ...]) -> tuple[ProductLine, ...]:
-    return tuple(
-        ProductLine(p.token_class, p.tokens, format_per_mtok(p.rate_pico), format_pico(p.pico))
-        for p in products
-    )
-
-
 def _reserved(entry: Entry) -> ReservedLine | None:
     if entry.kind is not Kind.OPENED:
         return None
     return ReservedLine(
-        entry.bound_input, entry.bound_output, show.decimals(_money_reserved(entry)), entry.covered_tokens
+        entry.bound_input, entry.bound_output, decimals(_money_reserved(entry)), entry.covered_tokens
     )
 
 

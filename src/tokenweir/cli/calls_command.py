@@ -9,22 +9,12 @@ import msgspec
 from tokenweir.cli import show
 from tokenweir.cli.moments import parse_moment
 from tokenweir.core.clock import Clock
-from tokenweir.core.usage import Usage
 from tokenweir.ledger.database import ledger_file
 from tokenweir.ledger.views import CallRow, calls, calls_after, iso_time, last_seq, open_reader
+from tokenweir.ledger.views.told import Tokens, call_members
 
 #: How often `--follow` looks.
 FOLLOW_PAUSE_S = 0.5
-
-
-class CallTokens(msgspec.Struct, frozen=True):
-    """Disjoint classes."""
-
-    input: int
-    cache_read: int
-    cache_write: int
-    output: int
-    reasoning: int
 
 
 class CallLine(msgspec.Struct, frozen=True):
@@ -40,7 +30,7 @@ class CallLine(msgspec.Struct, frozen=True):
     upstream: str
     deployment: str
     served_model: str
-    tokens: CallTokens
+    tokens: Tokens
     usage_from: str  # reported, counted, estimated or unknown
     cost: dict[str, str]
     unpriced: bool
@@ -54,42 +44,9 @@ class CallLine(msgspec.Struct, frozen=True):
     charge: dict[str, str]  # where the account is charged by a price of its own
 
 
-def call_tokens(usage: Usage) -> CallTokens:
-    """The five classes that are shown."""
-    written = usage.cache_write_5m + usage.cache_write_1h
-    return CallTokens(usage.input, usage.cache_read, written, usage.output, usage.reasoning)
-
-
 def call_line(row: CallRow) -> CallLine:
     """The JSON form of a call."""
-    return CallLine(
-        call=row.call,
-        at=iso_time(row.at_us),
-        account=row.account,
-        key=row.key,
-        run=row.run,
-        model=row.model,
-        dialect=row.dialect,
-        upstream=row.upstream,
-        deployment=row.deployment,
-        served_model=row.served_model,
-        tokens=call_tokens(row.usage),
-        usage_from=row.usage.provenance.value,
-        cost=show.decimals(row.cost_pico),
-        unpriced=row.unpriced,
-        attempts=row.attempts,
-        ttft_ms=_ms(row.ttft_us),
-        duration_ms=_ms(row.duration_us),
-        status=row.status,
-        outcome=row.outcome.value if row.outcome else None,
-        reason=row.reason,
-        seq=row.seq,
-        charge=show.decimals(row.charge_pico),
-    )
-
-
-def _ms(value_us: int | None) -> float | None:
-    return None if value_us is None else value_us / 1000
+    return CallLine(call=row.call, at=iso_time(row.at_us), **call_members(row))
 
 
 def run_list(

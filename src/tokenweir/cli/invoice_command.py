@@ -25,7 +25,7 @@ from tokenweir.cli import show
 from tokenweir.cli.settings_file import nearest
 from tokenweir.core.clock import Clock
 from tokenweir.core.ids import uuid_text
-from tokenweir.core.money import check_currency
+from tokenweir.core.money import check_currency, decimals
 from tokenweir.core.usage import TOKEN_CLASSES
 from tokenweir.ledger.changing import COMMAND_LINE
 from tokenweir.ledger.database import Connection
@@ -103,7 +103,7 @@ def run_list(directory: Path, account: str, as_json: bool) -> None:
             month=one.invoice.month,
             issued=iso_time(one.at_us),
             by=one.actor,
-            due=show.decimals(dict(one.invoice.totals)),
+            due=decimals(dict(one.invoice.totals)),
         )
         for one in found
     )

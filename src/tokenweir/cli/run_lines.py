@@ -9,12 +9,12 @@ from tokenweir.agents.meter import Ended, Spent
 from tokenweir.agents.records import Run, RunEnd, RunStart, Tokens
 from tokenweir.agents.verdict import Check
 from tokenweir.cli import show
-from tokenweir.cli.calls_command import call_tokens
 from tokenweir.cli.chat_command import printable
 from tokenweir.cli.durations import format_duration
 from tokenweir.core.money import format_pico
 from tokenweir.ledger.entries import Outcome
 from tokenweir.ledger.views import CallRow, iso_time
+from tokenweir.ledger.views.told import tokens_of
 from tokenweir.protocol.steps import tool_words
 
 
@@ -132,7 +132,7 @@ def call_words(row: CallRow) -> str:
     """A call in short."""
     if row.outcome is Outcome.REFUSED:
         return f"{row.model}  refused: {row.reason}"
-    counts = call_tokens(row.usage)
+    counts = tokens_of(row.usage)
     prompt = f"{row.usage.prompt:,} in ({counts.cache_read:,} cached), {row.usage.completion:,} out"
     cost = "unpriced" if row.unpriced else show.money(row.cost_pico) or "no cost"
     time = "" if row.duration_us is None else f", {format_duration(row.duration_us)}"

@@ -6,6 +6,7 @@ from tokenweir.agents.comparison import Row, compare
 from tokenweir.agents.records import Run
 from tokenweir.cli import show
 from tokenweir.cli.durations import format_duration
+from tokenweir.core.money import decimals
 from tokenweir.ledger.views import iso_time
 
 _COLUMNS = (
@@ -53,8 +54,8 @@ def print_comparison(runs: list[Run], *, as_json: bool) -> None:
 def _line(row: Row) -> ComparisonLine:
     return ComparisonLine(
         agent=row.agent, version=row.version, model=row.model, runs=row.runs, trials=row.trials, verdicts=row.verdicts,
-        solved=row.solved, share=row.share, interval=(row.low, row.high), cost=show.decimals(row.cost_pico),
-        cost_per_solved=show.decimals(row.cost_per_solved_pico), unpriced=row.unpriced, calls=row.calls,
+        solved=row.solved, share=row.share, interval=(row.low, row.high), cost=decimals(row.cost_pico),
+        cost_per_solved=decimals(row.cost_per_solved_pico), unpriced=row.unpriced, calls=row.calls,
         tokens=row.tokens, cache_hit_rate=row.cache_hit_rate, mean_duration_ms=row.mean_duration_us / 1000,
     )  # fmt: skip
 

@@ -88,8 +88,3 @@ def _print_records(terminal: "Console", columns: Sequence[str], rows: Iterable[S
 def money(cost_pico: dict[str, int]) -> str:
     """Exact amounts by currency, such as `0.000012 CNY`; empty for none."""
     return ", ".join(f"{format_pico(pico)} {currency}" for currency, pico in sorted(cost_pico.items()))
-
-
-def decimals(cost_pico: dict[str, int]) -> dict[str, str]:
-    """Exact decimal strings by currency, as JSON has them."""
-    return {currency: format_pico(pico) for currency, pico in sorted(cost_pico.items())}

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tokenweir.cli import show
-from tokenweir.cli.usage_table import RateUsed, Shown, Tokens, print_usage, rates_used, tokens_of
+from tokenweir.cli.usage_table import RateUsed, Shown, print_usage, rates_used
 from tokenweir.core.clock import Clock
-from tokenweir.core.money import check_currency, format_pico
+from tokenweir.core.money import check_currency, decimals, format_pico
 from tokenweir.ledger.views import GROUPS, UsageRow, iso_time, open_reader, total, usage, whole_hours
+from tokenweir.ledger.views.told import Tokens, usage_members
 
 if TYPE_CHECKING:
     from tokenweir.ledger.views.converted import ConvertedRow
@@ -70,21 +71,7 @@ class UsageWords(msgspec.Struct, frozen=True):
 
 def usage_line(row: UsageRow) -> UsageLine:
     """The JSON form of a row."""
-    return UsageLine(
-        by=row.by,
-        calls=row.calls,
-        tokens=tokens_of(row),
-        cost=show.decimals(row.cost_pico),
-        unpriced_calls=row.unpriced_calls,
-        estimated_calls=row.estimated_calls,
-        counted_calls=row.counted_calls,
-        unknown_calls=row.unknown_calls,
-        refused=row.refused,
-        failed=row.failed,
-        attempts=row.attempts,
-        charge=show.decimals(row.charge_pico),
-        margin=show.decimals(row.margin_pico),
-    )
+    return UsageLine(**usage_members(row))
 
 
 def _shown_line(shown: Shown) -> UsageLine:
@@ -102,9 +89,9 @@ def _converted_line(money: "ConvertedRow") -> ConvertedLine:
         cost=format_pico(money.cost.pico),
         charge=format_pico(money.charge.pico),
         margin=format_pico(money.margin.pico),
-        cost_apart=show.decimals(money.cost.apart),
-        charge_apart=show.decimals(money.charge.apart),
-        margin_apart=show.decimals(money.margin.apart),
+        cost_apart=decimals(money.cost.apart),
+        charge_apart=decimals(money.charge.apart),
+        margin_apart=decimals(money.margin.apart),
     )
 
 

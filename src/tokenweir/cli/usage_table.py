@@ -7,6 +7,7 @@ import msgspec
 from tokenweir.cli import show
 from tokenweir.core.money import format_pico
 from tokenweir.ledger.views import UsageRow
+from tokenweir.ledger.views.told import tokens_of
 
 if TYPE_CHECKING:  # plain usage is shown without them, and sooner
     from tokenweir.ledger.terms import ExchangeRate
@@ -15,16 +16,6 @@ if TYPE_CHECKING:  # plain usage is shown without them, and sooner
 
 #: A table names so many of the rates that were used.
 MOST_RATES_SHOWN = 12
-
-
-class Tokens(msgspec.Struct, frozen=True):
-    """Disjoint classes; cache writes of every length together."""
-
-    input: int
-    cache_read: int
-    cache_write: int
-    output: int
-    reasoning: int
 
 
 class RateUsed(msgspec.Struct, frozen=True):
@@ -45,12 +36,6 @@ class Shown(msgspec.Struct, frozen=True):
     money: "ConvertedRow | None" = None
     parent: str = ""
     depth: int | None = None
-
-
-def tokens_of(row: UsageRow) -> Tokens:
-    """The five classes that are shown."""
-    written = row.cache_write_5m + row.cache_write_1h
-    return Tokens(row.input, row.cache_read, written, row.output, row.reasoning)
 
 
 def rates_used(whole: Shown) -> tuple[RateUsed, ...]:

@@ -80,6 +80,11 @@ def format_pico(pico: int) -> str:
     return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"
 
 
+def decimals(pico: dict[str, int]) -> dict[str, str]:
+    """Exact decimals by currency."""
+    return {currency: format_pico(amount) for currency, amount in sorted(pico.items())}
+
+
 def format_per_mtok(pico_each: int) -> str:
     """Units per million tokens from pico per token, exactly."""
     return format_pico(pico_each * (PICO // _PICO_PER_MTOK))
