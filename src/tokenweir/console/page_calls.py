@@ -5,14 +5,19 @@ from collections.abc import Mapping
 from tokenweir.admin.problems import Problem, problem
 from tokenweir.admin.rights import reads_all
 from tokenweir.console.page import Outcome, Visit, shown
+from tokenweir.console.periods import Period
 from tokenweir.console.table import Badge, Column, Link, Table
 from tokenweir.core.money import check_currency, parse_amount
 from tokenweir.core.sentence import whole
 from tokenweir.ledger.entries import Outcome as Ended
+from tokenweir.ledger.limit_text import CURRENCIES as KNOWN
 from tokenweir.ledger.views import MAX_PAGE, CallRow
 from tokenweir.ledger.views import calls as find_calls
+from tokenweir.ledger.views.reader import seq_before
 
 ON_A_PAGE = 50
+#: Entries of the ledger that one page looks through; a search for what is rare goes on from there by its link.
+MOST_SCANNED = 300_000
 _FILTERS = ("account", "key", "run", "model", "outcome", "upstream", "cost", "ms")
 COLUMNS = (
     Column("at", "time"),
@@ -29,17 +34,21 @@ COLUMNS = (
     Column("upstream"),
     Column("account"),
 )
+#: What a cost can be searched by: those that providers price in, the first two before the others.
+CURRENCIES = tuple(sorted(KNOWN, key=lambda code: (code not in ("CNY", "USD"), code)))
 _TONES = {Ended.OK: "good", Ended.CANCELLED: "", Ended.REFUSED: "warn"}
 
 
 def show(visit: Visit) -> Outcome:
     """The list."""
     period = visit.period()
-    rows = _found(visit, period.since_us, period.until_us)
+    floor = 0 if visit.wants_csv else _floor(visit, period)
+    rows = _found(visit, period, floor)
     if isinstance(rows, Problem):
-        visit.problem, rows = rows, []
+        visit.problem, rows, floor = rows, [], 0
     table = table_of(visit, rows, "calls")
     more = len(rows) == ON_A_PAGE and not visit.wants_csv
+    stopped = bool(floor) and not more
     return shown(
         "calls.html",
         tables=(
@@ -55,13 +64,32 @@ def show(visit: Visit) -> Outcome:
         period=period,
         outcomes=[outcome.value for outcome in Ended],
         is_filtered=any(visit.query.get(name) for name in _FILTERS),
+        currencies=CURRENCIES,
+        further=visit.link(after=floor + 1) if stopped else "",
+        looked_back_us=_at(visit, floor) if stopped else None,
     )
 
 
-def _found(visit: Visit, since_us: int, until_us: int) -> list[CallRow] | Problem:
+def _floor(visit: Visit, period: Period) -> int:
+    """The entry that this page looks back to; 0 where that is as far as the period goes."""
+    top = seq_before(visit.db, period.until_us)
+    if visit.query["after"].isdigit():
+        top = min(top, int(visit.query["after"]))
+    floor = top - MOST_SCANNED
+    return floor if floor > seq_before(visit.db, period.since_us) else 0
+
+
+def _at(visit: Visit, seq: int) -> int:
+    found = visit.db.execute(
+        "SELECT at_us FROM entries WHERE seq >= ? ORDER BY seq LIMIT 1", (seq,)
+    ).fetchone()
+    return int(found[0])
+
+
+def _found(visit: Visit, period: Period, floor: int) -> list[CallRow] | Problem:
     query = visit.query
     try:
-        cost = _amount(query.get("cost", ""))
+        cost = _amount(query["cost"], query["currency"])
         slowest_us = int(float(query["ms"]) * 1000) if query.get("ms") else None
         before = int(query["after"]) if query.get("after") else None
     except ValueError as error:
@@ -75,20 +103,22 @@ def _found(visit: Visit, since_us: int, until_us: int) -> list[CallRow] | Proble
         limit=MAX_PAGE if visit.wants_csv else ON_A_PAGE,
         before_seq=before,
         accounts=accounts,
-        since_us=since_us,
-        until_us=until_us,
+        since_us=period.since_us,
+        until_us=period.until_us,
+        after_seq=floor,
         min_cost=cost,
+        as_paid=not reads_all(visit.asked.actor),
         min_duration_us=slowest_us,
         **{name: query.get(name, "") for name in ("key", "run", "model", "outcome", "upstream")},
     )
 
 
-def _amount(text: str) -> tuple[int, str] | None:
-    """`0.5 CNY`."""
+def _amount(text: str, currency: str) -> tuple[int, str] | None:
+    """`0.5` of the currency that was chosen, or `0.5 CNY`."""
     if not text:
         return None
-    amount, _, currency = text.partition(" ")
-    return parse_amount(amount), check_currency(currency.strip().upper())
+    amount, _, own = text.partition(" ")
+    return parse_amount(amount), check_currency((own.strip() or currency or CURRENCIES[0]).upper())
 
 
 def table_of(visit: Visit, rows: list[CallRow], name: str) -> Table:

@@ -13,7 +13,7 @@ from tokenweir.core.errors import LedgerError
 from tokenweir.ledger import rollups
 from tokenweir.ledger.database import FAULTS, Connection, database_of, ledger_file
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 #: File names below the data directory.
 LOCK_NAME = "ledger.lock"
@@ -215,6 +215,12 @@ _V6 = """
 ALTER TABLE entries ADD COLUMN route {text} NOT NULL DEFAULT '';  -- "2 of 3: …"; empty: there was no choice
 """
 
+#: Entries that say what a call cost beside its end: those of a search by cost. Few calls have any, so it is no work for the others.
+BESIDE = "kind IN ('attempt', 'repriced_attempt', 'repriced')"
+_V7 = f"""
+CREATE INDEX entries_beside ON entries (currency, cost_pico, call) WHERE {BESIDE};
+"""
+
 
 class Step(NamedTuple):
     """What leads to a version from the one before: statements, then what Python has to do, in one transaction."""
@@ -244,6 +250,7 @@ MIGRATIONS: dict[int, Step] = {
     4: Step(_V4 + "".join(map(rollups.ddl, rollups.ROLLUPS)), _sums_anew),
     5: Step(_V5, guarded=("steps",)),
     6: Step(_V6),
+    7: Step(_V7),
 }
 
 

@@ -9,6 +9,7 @@ from tokenweir.core.ids import uuid_text
 from tokenweir.core.usage import TOKEN_CLASSES, Usage
 from tokenweir.ledger.database import Connection
 from tokenweir.ledger.entries import ENDS, Entry, Kind, Outcome
+from tokenweir.ledger.views.call_cost import costs_at_least
 from tokenweir.ledger.views.reader import COLUMNS, read_entry, seq_before
 
 MAX_PAGE = 1_000
@@ -95,15 +96,19 @@ def calls(
     since_us: int | None = None,
     until_us: int | None = None,
     min_cost: tuple[int, str] | None = None,
+    as_paid: bool = False,
     min_duration_us: int | None = None,
+    after_seq: int = 0,
 ) -> list[CallRow]:
     """Ended and refused calls, newest first; the next page is before the last row's `seq`. `accounts`: only theirs.
 
-    `min_cost` is pico and currency, and asks what the attempt cost that ended the call.
+    `min_cost` is pico and currency, of all attempts together; `as_paid`: of what the account pays. `after_seq`: no further back.
     """
+    since_seq = max(after_seq, 0 if since_us is None else seq_before(connection, since_us))
     named = None if accounts is None else msgspec.json.encode(sorted(accounts)).decode()
     asked: tuple[tuple[str, str | int | None], ...] = (
         ("seq < ?", before_seq),
+        ("seq > ?", since_seq or None),
         (f"account IN ({connection.database.names.format('?')})", named),
         ("key = ?", key or None),
         ("run = ?", run or None),
@@ -112,15 +117,15 @@ def calls(
         ("upstream = ?", upstream or None),
         ("at_us >= ?", since_us),
         ("at_us < ?", until_us),
-        ("cost_pico >= ?", None if min_cost is None else min_cost[0]),
-        ("currency = ?", None if min_cost is None else min_cost[1]),
         ("duration_us >= ?", min_duration_us),
-        ("seq > ?", None if since_us is None else seq_before(connection, since_us)),
     )
-    conditions = [(text, value) for text, value in asked if value is not None]
+    conditions: list[tuple[str, tuple[str | int, ...]]] = [
+        (text, (value,)) for text, value in asked if value is not None
+    ]
+    conditions += [] if min_cost is None else [costs_at_least(*min_cost, as_paid=as_paid)]
     where = " AND ".join([_FIRST_END, *(text for text, _ in conditions)])
     query = f"SELECT {COLUMNS} FROM entries WHERE {where} ORDER BY seq DESC LIMIT ?"
-    values = [*(value for _, value in conditions), min(limit, MAX_PAGE)]
+    values = [*(value for _, some in conditions for value in some), min(limit, MAX_PAGE)]
     return [_call_row(connection, record) for record in connection.execute(query, values).fetchall()]
 
 
