@@ -13,7 +13,7 @@ import uvicorn
 from admin_inside import Counting
 from starlette.types import ASGIApp
 
-from tokenweir.cli.around import Around
+from tokenweir.cli.around import Around, Sources
 from tokenweir.cli.control_app import control_app
 from tokenweir.cli.local import Local
 from tokenweir.cli.settings_file import load_settings
@@ -27,8 +27,9 @@ def application(data: Path, clock: Clock, settings: str = "[local]\nenabled = fa
     """As `weir up` puts it together, without `weir up` around it."""
     file = data / "weir.toml"
     file.write_text(settings)
-    now = lambda: load_settings({}, file=file, flags={"data": str(data)})  # noqa: E731
-    return control_app(data, clock, Counting(), Around(now(), now, {}, Local(), ADDRESS))
+    read = Sources({}, file, {"data": str(data)})
+    now = lambda: load_settings({}, file=file, flags=read.flags)  # noqa: E731
+    return control_app(data, clock, Counting(), Around(now(), now, {}, Local(), ADDRESS, read))
 
 
 @contextmanager

@@ -91,6 +91,9 @@ CASES: tuple[tuple[str, str, object, str], ...] = (
     ("POST", "/upstreams/none/drain", None, "404 404 403 403"),
     ("POST", "/upstreams/raw/drain", {"note": "new driver"}, "200 422 403 403"),
     ("POST", "/upstreams/raw/restore", None, "200 422 403 403"),
+    ("GET", "/settings", None, "200 200 403 200"),
+    ("PUT", "/settings/server.none", {"value": "1"}, "422 422 403 403"),
+    ("PUT", "/settings/server.idle_timeout_s", {"value": "60.5"}, "200 422 403 403"),
 )  # fmt: skip
 
 

@@ -263,6 +263,8 @@ CHANGES: tuple[Changes, ...] = (
     ("/prices", "rate", {"base": "eur", "quote": "CNY", "rate": "7.9", "day": "2026-11-25"}, "1 EUR = 7.9 CNY"),
     ("/prices", "standing", {"id": "plan", "upstream": "moonshot", "amount": "199", "currency": "CNY", "per": "month"}, "standing cost plan of moonshot"),
     ("/upstreams", "drain", {"name": "vllm", "note": "new driver"}, "upstream vllm gets no new calls, new driver"),
+    ("/settings", "change", {"name": "server.strict", "value": "true"}, "setting server.strict: true, before false"),
+    ("/settings?name=local.enabled", "reset", {"name": "local.enabled"}, "setting local.enabled as by default: true, before false"),
     ("/upstreams", "restore", {"name": "zhipu"}, "upstream zhipu gets calls again"),
 )  # fmt: skip
 

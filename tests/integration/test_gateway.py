@@ -160,6 +160,28 @@ def test_a_stream_ends_with_done_and_has_no_usage_chunk_unless_asked_for(gateway
     assert (usage["calls"], usage["tokens"]["input"], usage["tokens"]["output"]) == (2, 6, 16)
 
 
+def test_a_setting_is_changed_while_it_runs(gateway: Gateway) -> None:
+    def metrics() -> int:
+        connection = HTTPConnection("127.0.0.1", gateway.port, timeout=DEADLINE_S)
+        connection.request("GET", "/metrics")
+        return connection.getresponse().status
+
+    assert metrics() == 401
+    file = ("--config", str(gateway.config))
+    told = gateway.weir("settings", "set", "server.metrics_need_key", "false", *file)
+    assert told == "server.metrics_need_key is false, before true; it holds now.\n"
+    wait_for(lambda: metrics() == 200, "the new setting")
+    told = gateway.weir("settings", "set", "console.idle_s", "900", *file)
+    assert "at the next start of `weir up`" in told
+    listed = json.loads(gateway.weir("settings", "list", "--json", *file))
+    assert {line["name"]: (line["value"], line["source"]) for line in listed["settings"]}[
+        "console.idle_s"
+    ] == ("900", "file")
+    assert "setting server.metrics_need_key: false, before true" in gateway.weir("audit")
+    gateway.weir("settings", "reset", "server.metrics_need_key", *file)
+    wait_for(lambda: metrics() == 401, "the default")
+
+
 @pytest.mark.parametrize(
     ("body", "status", "word"),
     [

@@ -13,6 +13,8 @@ from tokenweir.ledger.windows import WINDOWS
 
 PACKAGE = Path(tokenweir.__file__).parent
 #: Functions whose first argument is a template, where it is a literal; those of the command line are for it alone.
+#: Of the command line's files, those that say what is wrong with a setting.
+SETTINGS = frozenset({"kinds.py", "settings_edit.py"})
 SAY = frozenset({"say", "_detail"})
 #: Templates that stand in tables, and words that fill the blanks of others.
 TABLES = {
@@ -33,7 +35,11 @@ TABLES = {
 
 def files() -> list[Path]:
     """Files whose sentences reach the console."""
-    return sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] != "cli")
+    return sorted(
+        path
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] != "cli" or path.name in SETTINGS
+    )
 
 
 def calls(path: Path) -> list[ast.Call]:

@@ -87,6 +87,11 @@ CHANGES: list[tuple[t.Change, str]] = [
         t.NoteCorrection("r1", "rerate", "a wrong price", 1_234),
         "correction r1 (rerate) of 1,234 entries: a wrong price",
     ),
+    (t.ChangeSetting("server.strict", "true", "false"), "setting server.strict: true, before false"),
+    (
+        t.ChangeSetting("ledger.data", "", "/srv/weir", by_default=True),
+        "setting ledger.data as by default: –, before /srv/weir",
+    ),
 ]
 
 

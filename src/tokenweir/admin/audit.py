@@ -242,4 +242,5 @@ _SUBJECTS: dict[type, Callable[[Any], str]] = {
     t.DrainUpstream: lambda c: f"upstream/{c.drained.upstream}",
     t.RestoreUpstream: lambda c: f"upstream/{c.upstream}",
     t.NoteCorrection: lambda c: f"correction/{c.id}",
+    t.ChangeSetting: lambda c: f"setting/{c.name}",
 }

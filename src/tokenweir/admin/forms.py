@@ -19,6 +19,7 @@ MOST_ON_A_PAGE = 1_000
 Moment = Annotated[datetime, Meta(tz=True)]
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=_PLAIN)]
 Words = Annotated[str, Meta(max_length=200, pattern=_PLAIN)]
+LongWords = Annotated[str, Meta(max_length=4_000, pattern=_PLAIN)]
 Amount = Annotated[
     str,
     Meta(

@@ -17,6 +17,7 @@ from tokenweir.admin import (
     passwords,
     rates,
     reconciling,
+    settings,
     upstreams,
     usage,
     verifying,
@@ -89,4 +90,6 @@ OPERATIONS: tuple[Operation, ...] = (
     operation("GET", "/upstreams", upstreams.list_upstreams),
     operation("POST", "/upstreams/{name}/drain", upstreams.drain_upstream),
     operation("POST", "/upstreams/{name}/restore", upstreams.restore_upstream),
+    operation("GET", "/settings", settings.list_settings),
+    operation("PUT", "/settings/{name}", settings.put_setting),
 )

@@ -36,6 +36,7 @@ RIGHTS: dict[str, dict[str, frozenset[str]]] = {
     "jobs": {"GET": _EVERY},
     "audit": {"GET": _READS_ALL},
     "upstreams": {"GET": _READS_ALL, "POST": _CHANGES},
+    "settings": {"GET": _READS_ALL, "PUT": _CHANGES},
 }
 
 #: The roles that keys of a role may give, and whose keys they may change; owners, all of them.

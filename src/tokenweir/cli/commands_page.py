@@ -74,6 +74,7 @@ Fields are only added, never renamed or removed. Money is exact decimal strings 
 | `weir standing spread --json` | `{"spreads": [{"upstream", "month", "currency", "costs", "idle", "attempts", "written", "cost_before", "cost_after", …}]}` |
 | `weir upstreams list --json` | `{"upstreams": [{"name", "served", "address", "drained", "note", "attempts", "errors", "ttft_p50_ms", "ttft_p95_ms", \
 "cached"}]}`, of the last 24 hours |
+| `weir settings list --json` | `{"file", "settings": [{"name", "value", "default", "source", "unit", "needs_restart"}]}` |
 | `weir doctor --json` | `{"ok", "findings": [{"check", "state", "text", "advice"}]}` |
 """
 

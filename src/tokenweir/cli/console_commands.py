@@ -1,5 +1,6 @@
-"""The command lines of `weir console` and `weir upstreams`: what the words are; what they do is elsewhere."""
+"""The command lines of `weir console`, `weir upstreams` and `weir settings`: what the words are; what they do is elsewhere."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,9 +9,13 @@ from tokenweir.cli.options import Config, Data, Json, checked, directory, group
 
 console_app = group("Passwords for the console.")
 upstreams_app = group("Upstreams: list them, take one out of service, and back.")
-GROUPS = {"console": console_app, "upstreams": upstreams_app}
+settings_app = group("Settings: list them, change one of the file.")
+GROUPS = {"console": console_app, "upstreams": upstreams_app, "settings": settings_app}
 
 KeyWord = Annotated[str, typer.Argument(help="The key's id, or its name where only one has it.")]
+SettingName = Annotated[
+    str, typer.Argument(metavar="NAME", help="Its section and name, such as server.strict.")
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The upstream, as `weir upstreams list` names it.")]
 
 
@@ -66,3 +71,39 @@ def upstreams_restore(name: Name, config: Config = None, data: Data = None) -> N
     from tokenweir.cli.system import SystemClock
 
     checked(lambda: upstreams_command.restore(directory(data, config), name, SystemClock()))
+
+
+@settings_app.command("list")
+def settings_list(config: Config = None, data: Data = None, as_json: Json = False) -> None:
+    """List the settings that are in force, and what sets each."""
+    import os
+
+    from tokenweir.cli import settings_command
+
+    checked(lambda: settings_command.list_all(os.environ, config, data, as_json))
+
+
+@settings_app.command("set")
+def settings_set(
+    name: SettingName,
+    value: Annotated[str, typer.Argument(help="What it is to be; several with commas between them.")],
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Change a setting of the settings' file; a gateway that runs reads it again. Comments and order stay."""
+    _change_setting(config, data, name, value)
+
+
+@settings_app.command("reset")
+def settings_reset(name: SettingName, config: Config = None, data: Data = None) -> None:
+    """Take a setting out of the settings' file, so that it is as by default."""
+    _change_setting(config, data, name, None)
+
+
+def _change_setting(config: Path | None, data: Path | None, name: str, value: str | None) -> None:
+    import os
+
+    from tokenweir.cli import settings_command
+    from tokenweir.cli.system import SystemClock
+
+    checked(lambda: settings_command.change_one(os.environ, config, data, name, value, SystemClock()))

@@ -4,17 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
+from tokenweir.admin.lookups import SettingNow
 from tokenweir.catalog.pricing import from_now_on
 from tokenweir.cli.around import Around
 from tokenweir.cli.catalog_store import load_catalog
 from tokenweir.cli.local import ABACUS
-from tokenweir.cli.secrets import Secret
 from tokenweir.cli.settings import Settings
-from tokenweir.cli.settings_table import LISTS, REQUIRED, settings_table
+from tokenweir.cli.settings_table import changeable, read_at_start, text_of, value_of
 from tokenweir.cli.sources import catalog_book, resolve_now
-from tokenweir.console.outside import Deployment, Model, Outside, Rules, Served, Setting, Upstream
+from tokenweir.console.outside import Deployment, Model, Outside, Rules, Served, Upstream
 from tokenweir.core.clock import Clock
 from tokenweir.gateway.config import DeploymentConfig
 
@@ -92,24 +90,19 @@ def open_models(data_dir: Path) -> frozenset[str]:
     return frozenset(ids | {id.rpartition("/")[2] for id in ids} | {ABACUS})
 
 
-def settings_now(settings: Settings) -> tuple[Setting, ...]:
-    """Every setting that stands once; those of upstreams and models are on pages of their own."""
-    told = []
-    for row in settings_table():
-        if row.section in LISTS or row.default is REQUIRED:
-            continue
-        holder = getattr(settings, row.section)
-        value = getattr(holder if hasattr(holder, row.name) else settings.limits, row.name)
-        source = settings.sources.get(f"{row.section}.{row.name}", "default")
-        told.append(Setting(row.section, row.name, _shown(value), source, row.help, row.unit))
-    return tuple(told)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, Secret):
-        return value.shown
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return msgspec.json.encode(value).decode()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def settings_now(settings: Settings) -> tuple[SettingNow, ...]:
+    """Every setting that stands once; those of upstreams and models are on pages of their own, and alone hold secrets."""
+    return tuple(
+        SettingNow(
+            name=name,
+            value=text_of(value_of(settings, row)),
+            default=text_of(row.default),
+            source=settings.sources.get(name, "default"),
+            help=row.help,
+            unit=row.unit,
+            choices=row.kind.choices,
+            is_list=isinstance(row.default, tuple),
+            at_start=read_at_start(row),
+        )
+        for name, row in changeable().items()
+    )

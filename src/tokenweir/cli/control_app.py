@@ -21,7 +21,7 @@ def control_app(
 ) -> ASGIApp:
     """Both, told apart by their paths; what they share is the desk."""
     seen = outside(data_dir, clock, around)
-    desk = Desk(data_dir, clock, random_bytes, __version__, lookups(data_dir, around.settings_now, seen))
+    desk = Desk(data_dir, clock, random_bytes, __version__, lookups(data_dir, around, seen))
     api, console = make_app(desk), make_console(desk, seen)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

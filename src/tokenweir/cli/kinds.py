@@ -10,6 +10,7 @@ import msgspec
 from tokenweir.catalog.dialects import SpokenDialect
 from tokenweir.cli.secrets import Secret
 from tokenweir.core.money import check_currency, pico_per_token
+from tokenweir.core.sentence import say
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -21,6 +22,7 @@ class Kind(msgspec.Struct, frozen=True):
     name: str  # "a whole number": what the page and the errors call it
     read: Callable[[object], object]
     from_text: Callable[[str], object]
+    choices: tuple[str, ...] = ()  # where only these can be said
 
 
 def describe(value: object) -> str:
@@ -48,7 +50,7 @@ def _boolean(value: object) -> bool:
 def _boolean_text(text: str) -> bool:
     word = text.strip().lower()
     if word not in _TRUE | _FALSE:
-        raise ValueError(f"must be true or false, not {text!r}")
+        raise ValueError(say("must be true or false, not {text!r}", text=text))
     return word in _TRUE
 
 
@@ -59,14 +61,21 @@ def integer(low: int, high: int) -> Kind:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"must be a whole number, not {describe(value)}")
         if not low <= value <= high:
-            raise ValueError(f"must be a whole number from {low:,} to {high:,}, not {value:,}")
+            raise ValueError(
+                say(
+                    "must be a whole number from {low:,} to {high:,}, not {value:,}",
+                    low=low,
+                    high=high,
+                    value=value,
+                )
+            )
         return value
 
     def from_text(text: str) -> int:
         try:
             value = int(text.strip().replace("_", ""))
         except ValueError:
-            raise ValueError(f"must be a whole number, not {text!r}") from None
+            raise ValueError(say("must be a whole number, not {text!r}", text=text)) from None
         return read(value)
 
     return Kind("whole number", read, from_text)
@@ -79,14 +88,16 @@ def seconds(high: int = 86_400) -> Kind:
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
             raise ValueError(f"must be a number of seconds, not {describe(value)}")
         if not (Decimal(value).is_finite() and 0 < value <= high):
-            raise ValueError(f"must be more than 0 and at most {high:,} seconds, not {value}")
+            raise ValueError(
+                say("must be more than 0 and at most {high:,} seconds, not {value}", high=high, value=value)
+            )
         return float(value)
 
     def from_text(text: str) -> float:
         try:
             return read(Decimal(text.strip()))
         except ArithmeticError:
-            raise ValueError(f"must be a number of seconds, not {text!r}") from None
+            raise ValueError(say("must be a number of seconds, not {text!r}", text=text)) from None
 
     return Kind("number", read, from_text)
 
@@ -97,19 +108,20 @@ def choice(*words: str) -> Kind:
     def read(value: object) -> str:
         text = _text(value)
         if text not in words:
-            raise ValueError(f"must be one of {', '.join(map(repr, words))}, not {text!r}")
+            known = ", ".join(map(repr, words))
+            raise ValueError(say("must be one of {known}, not {text!r}", known=known, text=text))
         return text
 
-    return Kind(" or ".join(f"`{word}`" for word in words), read, read)
+    return Kind(" or ".join(f"`{word}`" for word in words), read, read, words)
 
 
 def _url(value: object) -> str:
     text = _text(value)
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an address that begins with http:// or https://")
+        raise ValueError(say("must be an address that begins with http:// or https://"))
     if parts.query or parts.fragment:
-        raise ValueError("must be an address without '?' and '#'")
+        raise ValueError(say("must be an address without '?' and '#'"))
     _ = parts.port  # raises ValueError when it is out of range
     return text.rstrip("/")
 
@@ -223,7 +235,9 @@ def _networks(value: object) -> tuple[str, ...]:
         try:
             ip_network(text, strict=False)
         except ValueError:
-            raise ValueError(f"has {text!r}, which is no address or network such as 10.0.0.0/8") from None
+            raise ValueError(
+                say("has {text!r}, which is no address or network such as 10.0.0.0/8", text=text)
+            ) from None
     return found
 
 
@@ -236,7 +250,7 @@ def _only_in_file(_text: str) -> object:
 
 
 TEXT = Kind("text", _text, str)
-BOOLEAN = Kind("true or false", _boolean, _boolean_text)
+BOOLEAN = Kind("true or false", _boolean, _boolean_text, ("true", "false"))
 URL = Kind("address", _url, _url)
 TEXT_LIST = Kind("list of texts", _text_list, _text_list_text)
 NETWORKS = Kind("list of addresses", _networks, _networks_text)

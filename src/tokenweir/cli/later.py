@@ -23,6 +23,7 @@ MODULES = {
     "agents": "agents_commands",
     "upstreams": "console_commands",
     "console": "console_commands",
+    "settings": "console_commands",
 }
 
 

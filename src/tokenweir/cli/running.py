@@ -106,6 +106,15 @@ def find_running(directory: Path) -> Status | None:
     return None
 
 
+def settings_file(status: Status, usual: str) -> Path:
+    """The settings' file that a gateway reads: the one it began with, or the usual one of its directory."""
+    try:
+        beside = Path(f"/proc/{status.pid}/cwd").readlink()
+    except OSError:
+        beside = Path.cwd()
+    return beside / (status.config or usual)
+
+
 def _read(directory: Path) -> Status | None:
     try:
         return msgspec.json.decode((directory / STATUS_NAME).read_bytes(), type=Status)

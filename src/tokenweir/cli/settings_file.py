@@ -82,14 +82,16 @@ def load_settings(
     file: Path | None = None,
     flags: Mapping[str, object] | None = None,
     directory: Path | None = None,
+    text: str | None = None,
 ) -> Settings:
     """Settings from the file, then the environment, then `flags` (setting name -> value; None: not given).
 
     Without `file`, the one that WEIR_CONFIG names, or `weir.toml` of `directory` (the current one) if it is
-    there. Raises SettingsError with a sentence that names file, line and setting.
+    there. `text` is read in the place of what stands in the file. Raises SettingsError with a sentence that names file, line and setting.
     """
-    path = _chosen_file(environ, file, directory or Path.cwd())
-    text = _read(path) if path else ""
+    path = chosen_file(environ, file, directory or Path.cwd())
+    if text is None:
+        text = read_file(path) if path else ""
     document = _parse(text, str(path)) if path else {}
     warnings: list[str] = []
     rows = settings_table()
@@ -122,7 +124,8 @@ def load_settings(
     )
 
 
-def _chosen_file(environ: Mapping[str, str], file: Path | None, directory: Path) -> Path | None:
+def chosen_file(environ: Mapping[str, str], file: Path | None, directory: Path) -> Path | None:
+    """The settings' file; None where there is none."""
     named = file or (Path(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None)
     if named:
         return named.expanduser()
@@ -130,7 +133,8 @@ def _chosen_file(environ: Mapping[str, str], file: Path | None, directory: Path)
     return usual if usual.is_file() else None
 
 
-def _read(path: Path) -> str:
+def read_file(path: Path) -> str:
+    """Its text. Raises SettingsError."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)

@@ -16,6 +16,10 @@ An unknown name in the file is an error that names the nearest right one. `weir 
 starting. `kill -HUP` on the running `weir up` reads the settings again without dropping a call; host, port, workers,
 data directory, `[local]` and `[console]` are read at the start only. A file with an error changes nothing; the log says why.
 
+`weir settings set server.strict true` changes one setting of the file and has the running gateway read it; so do the console and the admin API,
+for an owner or admin. Comments and order of the file stay. The file is checked as at the start before it is replaced, and the change stands in the audit. What
+the environment or a flag sets is not changed by it, and says so. `weir settings list` shows what is in force.
+
 This page is generated from `src/tokenweir/cli/settings.py`.
 
 ## Without a file

@@ -14,6 +14,7 @@ from tokenweir.cli.settings import (
     ModelSettings,
     PricesSettings,
     Server,
+    Settings,
     UpstreamSettings,
 )
 from tokenweir.gateway.config import Limits
@@ -52,6 +53,15 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
 LISTS = frozenset({"upstream", "model"})
 
 
+#: What a running gateway cannot take on: whole sections, and single settings.
+_FIXED = frozenset({"ledger", "local", "console", "server.host", "server.port", "server.workers"})
+
+
+def read_at_start(row: Row) -> bool:
+    """Whether `weir up` reads it at its start only."""
+    return not _FIXED.isdisjoint((row.section, f"{row.section}.{row.name}"))
+
+
 def _rows_of(section: str, struct: type[msgspec.Struct]) -> list[Row]:
     hints = typing.get_type_hints(struct, include_extras=True)
     rows = []
@@ -79,3 +89,27 @@ def settings_table() -> tuple[Row, ...]:
     rows = [row for section, struct in SECTIONS.items() for row in _rows_of(section, struct)]
     first_after = next(i for i, row in enumerate(rows) if row.section != "server")
     return (*rows[:first_after], *_limit_rows(), *rows[first_after:])
+
+
+def changeable() -> dict[str, Row]:
+    """Settings that stand once, by "section.name"."""
+    return {
+        f"{row.section}.{row.name}": row
+        for row in settings_table()
+        if row.section not in LISTS and row.default is not REQUIRED
+    }
+
+
+def text_of(value: object) -> str:
+    """A value as `prepare` takes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def value_of(settings: Settings, row: Row) -> object:
+    """What is in force."""
+    holder = getattr(settings, row.section)
+    return getattr(holder if hasattr(holder, row.name) else settings.limits, row.name)

@@ -8,13 +8,14 @@ import msgspec
 
 from tokenweir import __version__
 from tokenweir.cli import greeting, listen, running
-from tokenweir.cli.around import Around
+from tokenweir.cli.around import Around, Sources
 from tokenweir.cli.first_key import first_key
 from tokenweir.cli.local import Local, engine_children
 from tokenweir.cli.offers import Resolved
 from tokenweir.cli.processes import Gate, Worker, control_process, make_workers, tell, writer
 from tokenweir.cli.settings import Settings, data_dir
 from tokenweir.cli.settings_file import load_settings
+from tokenweir.cli.settings_table import changeable, read_at_start, value_of
 from tokenweir.cli.sources import catalog_book, fetched_models, resolve_now
 from tokenweir.cli.supervise import Supervisor, log
 from tokenweir.cli.system import SystemClock
@@ -61,7 +62,8 @@ def _serve(
     workers = make_workers(gate, directory, resolved.config, settings.ledger.durability)
     children = [writer(directory, settings.ledger.durability, gate), *(w.child for w in workers)]
     children += engine_children(local, gate.close_in_child)
-    around = Around(settings, lambda: _settings_now(options, environ), environ, local, address)
+    read = Sources(environ, options.config, options.flags)
+    around = Around(settings, lambda: _settings_now(options, environ), environ, local, address, read)
     children.append(control_process(directory, gate, around))
     supervisor = Supervisor(
         children,
@@ -123,12 +125,5 @@ def _reload(
 
 def _fixed_changes(old: Settings, new: Settings) -> list[str]:
     """Settings that a running gateway cannot change."""
-    pairs = {
-        "[server] host": (old.server.host, new.server.host),
-        "[server] port": (old.server.port, new.server.port),
-        "[server] workers": (old.server.workers, new.server.workers),
-        "[ledger]": (old.ledger, new.ledger),
-        "[local]": (old.local, new.local),
-        "[console]": (old.console, new.console),
-    }
-    return [name for name, (was, now) in pairs.items() if was != now]
+    fixed = (row for row in changeable().values() if read_at_start(row))
+    return [f"[{row.section}] {row.name}" for row in fixed if value_of(old, row) != value_of(new, row)]

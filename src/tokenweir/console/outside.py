@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from tokenweir.admin.lookups import SettingNow
 from tokenweir.catalog.price import Price
 
 
@@ -44,17 +45,6 @@ class Served(msgspec.Struct, frozen=True):
     upstreams: tuple[Upstream, ...]
 
 
-class Setting(msgspec.Struct, frozen=True):
-    """A setting as it is in force; the value of a secret is only its name."""
-
-    section: str
-    name: str
-    value: str
-    source: str  # "default", "file", or the variable or flag that sets it
-    help: str
-    unit: str
-
-
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The console's own settings."""
 
@@ -68,7 +58,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     """Given to the console by who wires it. Each reads anew, and raises SettingsError or CatalogError."""
 
     served: Callable[[], Served]
-    settings: Callable[[], tuple[Setting, ...]]
+    settings: Callable[[], tuple[SettingNow, ...]]
     open_models: Callable[[], frozenset[str]]  # whose weights are open, in small letters; by the catalog
     address: Callable[[], str]  # of the gateway, as its user was told: "http://127.0.0.1:8787"
     rules: Rules = Rules()

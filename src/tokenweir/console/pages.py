@@ -77,6 +77,6 @@ PAGES: tuple[Page, ...] = (
         forms={"create": page_keys.create},
     ),
     Page(name="key", path="/keys/{id}", show=page_keys.show_one, resource="keys", under="keys", forms=_KEY_FORMS),
-    Page(name="settings", path="/settings", show=page_settings.show, resource="upstreams", group="manage"),
+    Page(name="settings", path="/settings", show=page_settings.show, resource="settings", group="manage", forms={"change": page_settings.change, "reset": page_settings.reset}),
     Page(name="audit", path="/audit", show=page_audit.show, resource="audit", group="manage"),
 )  # fmt: skip

@@ -294,6 +294,10 @@ def _note(terms: Terms, change: t.NoteCorrection) -> Sentence:
     return FINE if change.id else say("a correction needs an id")
 
 
+def _setting(terms: Terms, change: t.ChangeSetting) -> Sentence:
+    return FINE if change.name else say("name the setting")
+
+
 _CHECKS: dict[type, Callable[..., Sentence]] = {
     t.SetAccount: _account,
     t.SetKey: _key,
@@ -312,6 +316,7 @@ _CHECKS: dict[type, Callable[..., Sentence]] = {
     t.DrainUpstream: _drain,
     t.RestoreUpstream: _restore,
     t.NoteCorrection: _note,
+    t.ChangeSetting: _setting,
 }
 
 

@@ -273,6 +273,15 @@ class NoteCorrection(msgspec.Struct, frozen=True, tag="correction"):
     entries: int
 
 
+class ChangeSetting(msgspec.Struct, frozen=True, tag="setting"):
+    """A setting of the settings' file is changed; the file is what holds, this says who changed it."""
+
+    name: str  # "section.name"
+    value: str
+    before: str
+    by_default: bool = False  # it was taken out of the file
+
+
 Change = (
     SetAccount
     | SetKey
@@ -291,6 +300,7 @@ Change = (
     | DrainUpstream
     | RestoreUpstream
     | NoteCorrection
+    | ChangeSetting
 )
 
 

@@ -215,6 +215,13 @@ def _note(change: t.NoteCorrection) -> Sentence:
     )
 
 
+def _setting(change: t.ChangeSetting) -> Sentence:
+    values = {"name": change.name, "value": change.value or "–", "before": change.before or "–"}
+    if change.by_default:
+        return say("setting {name} as by default: {value}, before {before}", **values)
+    return say("setting {name}: {value}, before {before}", **values)
+
+
 _WORDS: dict[type, Callable[..., Sentence]] = {
     t.SetAccount: _account,
     t.SetKey: _key,
@@ -233,4 +240,5 @@ _WORDS: dict[type, Callable[..., Sentence]] = {
     t.DrainUpstream: _drain,
     t.RestoreUpstream: lambda change: say("upstream {upstream} gets calls again", upstream=change.upstream),
     t.NoteCorrection: _note,
+    t.ChangeSetting: _setting,
 }
