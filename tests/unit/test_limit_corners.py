@@ -261,6 +261,22 @@ def test_in_another_time_zone_a_day_begins_with_what_was_used_since_its_own_midn
     assert ledger.stands("account/a", A_DAY) == (50, 0)
 
 
+def test_a_day_that_is_over_keeps_what_was_used_in_it_when_the_zone_changes(tmp_path: Path) -> None:
+    """Whether the writer that decided it had seen the next day begin, or started since, makes no difference."""
+    in_zone: Callable[[str], t.Change] = lambda zone: t.SetAccount(t.AccountRecord("a", "org", "", zone))  # noqa: E731
+    once = t.SetLimit("key/k", Limit("calls", 1, "total"))
+    ledger = Ledger(tmp_path, "2026-11-24T10:00:00+00:00", ON_A, once)
+    ledger.end(ledger.open(20))
+    ledger.wait(26 * HOUR)
+    assert ledger.ask()[1].refused == "limit"  # the day has turned, and nothing was used in the new one
+    ledger.again()
+    ledger.change(in_zone("Asia/Shanghai"))
+    assert ledger.stands("account/a", A_DAY) == (0, 0)
+    assert [
+        amount for _, amount in ledger.rows("SELECT scope, amount_low FROM spent WHERE unit = 'tokens'")
+    ] == [30]
+
+
 def test_a_key_that_moves_takes_no_call_with_it(tmp_path: Path) -> None:
     ledger = Ledger(
         tmp_path,

@@ -429,7 +429,7 @@ class LedgerState:
             budget.zone = zone
             if budget.limit.window not in ("day", "month"):
                 continue
-            if window is not None and window.spent:
+            if window is not None and window.spent and at_us < window.end_us:
                 yield budget.counted(window, -window.spent)  # the zone may come back while this window lasts
             budget.window = None
             if budget.limit.name in self.terms.limits.get(budget.scope, {}):
