@@ -2,16 +2,15 @@
 
 import re
 
-from tokenweir.core.money import PICO, SYMBOLS, Money, format_pico, parse_amount
+from tokenweir.core.money import PICO, Money, format_pico, parse_amount
 from tokenweir.core.sentence import Sentence, say
-from tokenweir.ledger.limit_text import CURRENCIES
+from tokenweir.ledger.limit_text import SCALES, currency_of
 
 _SHAPE = re.compile(
     r"(?P<before>[¥￥$€]|[A-Za-z]{3}\s)?\s*"
     r"(?P<number>\d[\d,_]*(?:\.\d+)?)\s*(?P<scale>[kKMBG](?![A-Za-z]))?\s*"
     r"(?P<unit>[A-Za-z]+)?"
 )
-_SCALES = {"k": 3, "K": 3, "M": 6, "B": 9, "G": 9}
 _MONEY = say('write "¥1000" or "20 USD"')
 _ALLOWANCE = say('write "10M tokens" or "¥120"')
 _TOKENS = ("token", "tokens")
@@ -64,18 +63,8 @@ def _parse(text: str, advice: Sentence) -> tuple[int, str]:
         raise ValueError(
             say("{text!r} does not say of what, or says it twice; {advice}", text=text, advice=advice)
         )
-    scale: int = 10 ** _SCALES.get(match["scale"] or "", 0)
+    scale: int = 10 ** SCALES.get(match["scale"] or "", 0)
     pico = parse_amount(match["number"].replace(",", "").replace("_", "")) * scale
     if word.lower() in _TOKENS:
         return pico, "tokens"
-    currency = SYMBOLS.get(word, word.upper())
-    if currency not in CURRENCIES:
-        raise ValueError(
-            say(
-                "{text!r} names {word!r}, which is no currency known here ({currencies})",
-                text=text,
-                word=word,
-                currencies=", ".join(CURRENCIES),
-            )
-        )
-    return pico, currency
+    return pico, currency_of(word, text)

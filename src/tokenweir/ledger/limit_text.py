@@ -14,7 +14,8 @@ _SHAPE = re.compile(
     r"(?:(?:/|\bper\b)\s*(?P<window>[A-Za-z]+)|\b(?P<adverb>daily|monthly|hourly|total|at once)\b)?"
     r"\s*(?P<mode>\b(?:soft|hard)\b)?"
 )
-_SCALES = {"k": 3, "K": 3, "M": 6, "B": 9, "G": 9}
+#: Powers of ten.
+SCALES = {"k": 3, "K": 3, "M": 6, "B": 9, "G": 9}
 _COUNTS = {"token": "tokens", "tokens": "tokens", "call": "calls", "calls": "calls"}
 _COUNTS |= {"tool call": "tool calls", "tool calls": "tool calls"}
 _WINDOWS = {
@@ -60,20 +61,11 @@ def parse_limit(text: str) -> Limit:
     if not word:
         raise ValueError(say("{text!r} does not say of what; write {examples}", text=text, examples=EXAMPLES))
     number = match["number"].replace(",", "").replace("_", "")
-    digits = _SCALES[match["scale"]] if match["scale"] else 0
+    digits = SCALES[match["scale"]] if match["scale"] else 0
     counted = _COUNTS.get(" ".join(word.lower().split()))
     if counted:
         return Limit(counted, _count(text, number, digits), window, mode)
-    currency = SYMBOLS.get(word, word.upper())
-    if currency not in CURRENCIES:
-        raise ValueError(
-            say(
-                "{text!r} names {word!r}, which is no currency known here ({currencies})",
-                text=text,
-                word=word,
-                currencies=", ".join(CURRENCIES),
-            )
-        )
+    currency = currency_of(word, text)
     return Limit(currency, _money(text, number, digits), window, mode)
 
 
@@ -116,3 +108,18 @@ def format_limit(limit: Limit) -> str:
     amount = str(limit.amount) if limit.unit in COUNTED_UNITS else format_pico(limit.amount)
     between = {"total": "", "at once": " at once"}.get(limit.window, f"/{limit.window}")
     return f"{amount} {limit.unit}{between}{' soft' if limit.mode == 'soft' else ''}"
+
+
+def currency_of(word: str, text: str) -> str:
+    """The code of a currency that a text names by a sign or a code. Raises ValueError."""
+    currency = SYMBOLS.get(word, word.upper())
+    if currency not in CURRENCIES:
+        raise ValueError(
+            say(
+                "{text!r} names {word!r}, which is no currency known here ({currencies})",
+                text=text,
+                word=word,
+                currencies=", ".join(CURRENCIES),
+            )
+        )
+    return currency
