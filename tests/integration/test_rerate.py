@@ -120,7 +120,11 @@ def test_only_what_is_asked_for(books: Books) -> None:
     for asked in ({"since_us": since_us}, {"model": "qwen*"}, {"account": "other"}, {"until_us": since_us}):
         assert again(books, dry_run=True, **asked).difference.entries == 1
     assert again(books, dry_run=True, account="org").difference.entries == 1
+    books.call("other", USED, upstream="down")
     assert again(books, dry_run=True, upstream="down").difference.entries == 0
+    assert again(books, dry_run=True, upstream="up").difference.entries == 2
+    with pytest.raises(ValueError, match=r"the ledger has no call of upstream 'upp': down, up$"):
+        again(books, upstream="upp")
     with pytest.raises(ValueError, match="there is no account 'nobody'"):
         again(books, account="nobody")
 

@@ -202,6 +202,8 @@ def test_plans_are_given_and_taken_away(acme: CommandLine) -> None:
     )  # fmt: skip
     assert told == (
         "research has the plan team from 2026-01 on: 99 CNY a month with 10000000 tokens, beyond it +20 %.\n"
+        "Beyond that its calls are paid from its credit, if it has any, and then refused; `weir accounts set research --beyond-credit bill` "
+        "puts them on its bill.\n"
     )
     (plan,) = acme.json("plans", "list")["plans"]
     assert (plan["fee"], plan["allowance"], plan["allowance_unit"], plan["overage_percent"]) == (

@@ -8,6 +8,7 @@ import msgspec
 from tokenweir.billing.books import Books, Issued, next_invoice, open_books
 from tokenweir.billing.invoice import Body, Document, body_of, paid_of, surcharges_of, totals_of
 from tokenweir.billing.known_prices import read_prices
+from tokenweir.billing.months import month_at, month_bounds
 from tokenweir.core.clock import Clock
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.sentence import say
@@ -16,7 +17,7 @@ from tokenweir.ledger.database import Connection
 from tokenweir.ledger.entries import Entry
 from tokenweir.ledger.store import read_changes
 from tokenweir.ledger.terms import Audited, Invoice, IssueInvoice
-from tokenweir.ledger.views import last_seq, open_reader
+from tokenweir.ledger.views import HOUR_US, last_seq, open_reader
 from tokenweir.ledger.views.drawn import drawn
 from tokenweir.ledger.views.invoiced import Scope, billed, billed_entries
 
@@ -44,6 +45,22 @@ def issue(data_dir: Path, account: str, month: str, clock: Clock, actor: str) ->
         if not refused:
             return msgspec.structs.replace(document, issued_us=now_us)
     raise LedgerError(f"the invoice was not issued: {refused}")
+
+
+def earlier_month(connection: Connection, account: str, month: str) -> str:
+    """The first month of what was used before a month and after every month that an invoice was issued for; empty: nothing was.
+
+    An invoice of the month holds it as well. Told by whole hours.
+    """
+    books = open_books(list(read_changes(connection)))
+    zone, accounts = books.terms.time_zone(account), sorted(books.terms.below(account))
+    start_us, _ = month_bounds(month, zone)
+    issued_us = max((one.invoice.until_us for one in books.issued if account in one.accounts), default=0)
+    marks = ", ".join("?" * len(accounts))
+    query = f"SELECT min(hour) FROM hourly_accounts WHERE account IN ({marks}) AND hour >= ? AND hour < ?"
+    hours = -(-issued_us // HOUR_US), start_us // HOUR_US
+    first = connection.execute(query, (*accounts, *hours)).fetchone()[0]
+    return "" if first is None else month_at(first * HOUR_US, zone)
 
 
 def _next(connection: Connection, account: str, month: str) -> tuple[Document, Invoice, Books]:

@@ -15,7 +15,7 @@ from tokenweir.core.sentence import say
 from tokenweir.ledger.database import Connection
 from tokenweir.ledger.store import read_changes
 from tokenweir.ledger.terms import NoteCorrection, Terms
-from tokenweir.ledger.views import iso_time, last_seq, open_reader
+from tokenweir.ledger.views import iso_time, last_seq, open_reader, upstreams
 from tokenweir.ledger.views.standing import Asked, standing
 
 #: What is said of the prices that are taken: those of now, or the catalog's where the settings name others.
@@ -70,6 +70,7 @@ def rerate(
         for audited in changes:
             terms.apply(audited.change)
         asked = _within(request, terms)
+        _check_upstream(connection, asked.upstream)
         seen = _Seen(0, 0, {})
         costs = tuple(terms.standing_costs.values())
         rating = Rating(
@@ -106,6 +107,18 @@ def _within(request: Request, terms: Terms) -> Asked:
             )
         )
     return msgspec.structs.replace(request.asked, accounts=tuple(sorted(terms.below(request.account))))
+
+
+def _check_upstream(connection: Connection, upstream: str) -> None:
+    known = upstreams(connection)
+    if upstream and upstream not in known:
+        raise ValueError(
+            say(
+                "the ledger has no call of upstream {upstream!r}: {known}",
+                upstream=upstream,
+                known=", ".join(known),
+            )
+        )
 
 
 def _noting(prices_of: PricesOf, into: dict[str, tuple[Price, ...]]) -> PricesOf:

@@ -17,9 +17,9 @@ from tokenweir.billing.answer import (
     invoice_csv,
 )
 from tokenweir.billing.invoice import Document
+from tokenweir.billing.invoicing import earlier_month, issued, preview, reckon
 from tokenweir.billing.invoicing import explain as entries_behind
 from tokenweir.billing.invoicing import issue as issue_now
-from tokenweir.billing.invoicing import issued, preview, reckon
 from tokenweir.billing.words import LANGUAGES
 from tokenweir.cli import show
 from tokenweir.cli.settings_file import nearest
@@ -74,13 +74,27 @@ def run_preview(directory: Path, account: str, month: str, form: Form) -> None:
     _check(form)
     with _reading(directory) as connection:
         document = preview(connection, account, month)
+        _tell_earlier(connection, account, month)
     _give_out(document, form)
 
 
 def run_issue(directory: Path, account: str, month: str, form: Form, clock: Clock) -> None:
     """Close a month. Raises ValueError, LedgerError."""
     _check(form)
+    with _reading(directory) as connection:
+        preview(connection, account, month)  # is told what is wrong with account and month
+        _tell_earlier(connection, account, month)
     _give_out(issue_now(directory, account, month, clock, COMMAND_LINE), form)
+
+
+def _tell_earlier(connection: Connection, account: str, month: str) -> None:
+    first = earlier_month(connection, account, month)
+    if first:
+        print(
+            f"It also holds what was used from {first} on, since no invoice was issued for that; to keep months apart they are "
+            "issued one after the other, the first one first.",
+            file=sys.stderr,
+        )
 
 
 def run_show(directory: Path, id: str, form: Form) -> None:
@@ -208,11 +222,12 @@ def _print(answer: InvoiceAnswer) -> None:
     if not answer.totals:
         out.print("nothing is due", markup=False)
     if answer.converted is not None:
-        _print_converted(answer.converted, out)
+        _print_converted(answer.converted, answer.issued is not None, out)
 
 
-def _print_converted(told: ConvertedAnswer, out: Console) -> None:
-    apart = "".join(f"; {amount} {currency} has no rate" for currency, amount in told.apart.items())
+def _print_converted(told: ConvertedAnswer, is_issued: bool, out: Console) -> None:
+    none = "had no rate when it was issued" if is_issued else "has no rate"
+    apart = "".join(f"; {amount} {currency} {none}" for currency, amount in told.apart.items())
     out.print(f"in {told.currency}: {told.due}{apart}", markup=False)
     for rate in told.rates:
         source = f" ({rate.source})" if rate.source else ""

@@ -68,6 +68,12 @@ def set_plan(directory: Path, account: str, words: PlanWords, as_json: bool, clo
         return
     month = _month(terms, account, plan)
     print(f"{account} has the plan {plan.name} from {month} on: {plan_in_words(plan)}.")
+    record = terms.accounts.get(account)
+    if plan.allowance_unit and (record is None or record.beyond_credit == "refuse"):
+        print(
+            "Beyond that its calls are paid from its credit, if it has any, and then refused; "
+            f"`weir accounts set {account} --beyond-credit bill` puts them on its bill."
+        )
 
 
 def _plan(terms: Terms, account: str, words: PlanWords, now_us: int) -> Plan:
