@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import uvicorn
 from admin_inside import Counting
@@ -76,7 +76,7 @@ class Browser:
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         named = {**self.headers, "cookie": cookie}.items()
         scope = {
-            "type": "http", "http_version": "1.1", "method": method, "path": path, "query_string": query.encode(),
+            "type": "http", "http_version": "1.1", "method": method, "path": unquote(path), "query_string": query.encode(),
             "headers": [(n.encode(), v.encode()) for n, v in named], "root_path": "", "scheme": "http",
         }  # fmt: skip
         sent: list[dict[str, Any]] = []

@@ -13,7 +13,7 @@ from tokenweir.ledger.store import read_terms
 from tokenweir.ledger.views import open_reader
 from tokenweir.ledger.views.figures import figures_by_model
 from tokenweir.ledger.views.overview import Overview, overview
-from tokenweir.ledger.views.run_list import RunSums, entries_between, run_entries, runs
+from tokenweir.ledger.views.run_list import RunSums, entries_between, run_calls, runs
 from tokenweir.ledger.views.spans import span_of
 
 ZONE = ZoneInfo("America/New_York")
@@ -30,7 +30,7 @@ def seen(data: Path) -> list[object]:
             told: Overview = overview(db, terms, WHOLE, ZONE, accounts=accounts)
             listed: list[RunSums] = runs(db, WHOLE, accounts)
             found += [told, figures_by_model(db, [WHOLE], accounts), listed]
-        found += [run_entries(db, "run-1"), entries_between(db, START_US, START_US + SPAN_US // 2)]
+        found += [run_calls(db, "run-1"), entries_between(db, START_US, START_US + SPAN_US // 2)]
     return found
 
 

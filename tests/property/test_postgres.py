@@ -39,7 +39,7 @@ from tokenweir.ledger.views.credit import purses_now
 from tokenweir.ledger.views.figures import figures, figures_by_model
 from tokenweir.ledger.views.limits import limits_now
 from tokenweir.ledger.views.overview import active
-from tokenweir.ledger.views.run_list import entries_between, run_entries, runs
+from tokenweir.ledger.views.run_list import entries_between, run_calls, runs
 from tokenweir.ledger.views.run_tree import run_tree
 from tokenweir.ledger.views.spans import Span
 from tokenweir.ledger.views.standing import Asked, standing
@@ -85,7 +85,7 @@ def answers(db: Connection, now_us: int) -> dict[str, object]:
     some = ("a", "org")
     told["console"] = [
         figures(db, [span]), figures(db, [span], some), figures_by_model(db, [span], some), lately(db, span.since_us), lately(db, span.since_us, "deployment"),
-        runs(db, span), runs(db, span, some), run_entries(db, ""), entries_between(db, span.since_us, span.until_us), run_tree(db, ""),
+        runs(db, span), runs(db, span, some), run_calls(db, ""), entries_between(db, span.since_us, span.until_us), run_tree(db, ""),
         active(db, read_terms(db), span),
     ]  # fmt: skip
     if middle is not None:

@@ -60,7 +60,7 @@ def make_console(desk: Desk, outside: Outside) -> Starlette:
         Route(f"{ROOT}/", _to_start),
         *(
             Route(
-                (ROOT + page.path).rstrip("/"),
+                (ROOT + page.path).rstrip("/").replace("}", ":path}" if page.slashes else "}"),
                 _endpoint(console, page),
                 methods=["GET", "POST"] if page.forms else ["GET"],
             )

@@ -163,6 +163,12 @@ class Visit:
         """Another page, by its path below /console."""
         return f"{ROOT}{page}{'?' if query else ''}{urlencode(query)}"
 
+    def to_run(self, run: str) -> str:
+        """The page of a run, whatever it is called. Browsers take two names for a way up, also when they are escaped."""
+        if run in (".", ".."):
+            return self.to("/runs", run=run)
+        return self.to(f"/runs/{quote(run, safe='')}")
+
 
 Form = Callable[[Visit, Mapping[str, str]], Outcome]
 
@@ -177,3 +183,4 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""  # of the navigation; empty: it stands in none
     under: str = ""  # the page of the navigation that it belongs to
     forms: Mapping[str, Form] = {}
+    slashes: bool = False  # its last parameter may hold some

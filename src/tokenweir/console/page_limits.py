@@ -1,6 +1,7 @@
 """Limits: what is spent, set aside and left of each; set and lifted here."""
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from tokenweir.admin.problems import Problem, problem
 from tokenweir.admin.rights import sees_scope
@@ -10,7 +11,7 @@ from tokenweir.console.table import Bar, Column, Link, Table
 from tokenweir.core.sentence import say
 from tokenweir.ledger.views.limits import LimitNow, limits_now
 
-_COLUMNS = (
+COLUMNS = (
     Column("scope", "link"),
     Column("used", "bar"),
     Column("limit"),
@@ -36,11 +37,12 @@ def found_limits(visit: Visit, scope: str) -> list[LimitNow]:
 
 def limits_table(visit: Visit, scope: str) -> Table:
     """The same as a table."""
-    rows = [_row(visit, now) for now in found_limits(visit, scope)]
-    return Table(name="limits", words="limits", columns=_COLUMNS, rows=rows)
+    rows = [limit_cells(visit, now) for now in found_limits(visit, scope)]
+    return Table(name="limits", words="limits", columns=COLUMNS, rows=rows)
 
 
-def _row(visit: Visit, now: LimitNow) -> tuple[object, ...]:
+def limit_cells(visit: Visit, now: LimitNow) -> tuple[object, ...]:
+    """A row of the table."""
     return (
         scope_link(visit, now.scope),
         Bar(now.spent, now.reserved, now.limit.amount, now.limit.unit),
@@ -56,8 +58,8 @@ def scope_link(visit: Visit, scope: str) -> Link:
     kind, _, id = scope.partition("/")
     key = visit.asked.terms.keys.get(id) if kind == "key" else None
     name = id if key is None else key.name
-    pages = {"key": f"/keys/{id}", "account": f"/accounts/{id}"}
-    href = visit.to(pages[kind]) if kind in pages else visit.to("/calls", run=id)
+    pages = {"key": f"/keys/{quote(id, safe='')}", "account": f"/accounts/{quote(id, safe='')}"}
+    href = visit.to(pages[kind]) if kind in pages else visit.to_run(id)
     return Link(f"{visit.t(f'limits.kind_{kind}')} {name}", href)
 
 

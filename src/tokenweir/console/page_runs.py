@@ -1,23 +1,28 @@
 """Runs of agents: which there were, what each cost and came to; and one as a tree of calls and tools beside their time."""
 
 from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import quote
 
 import msgspec
 
 from tokenweir.admin import problems
-from tokenweir.admin.rights import reads_all
+from tokenweir.admin.rights import reads_all, sees_scope
 from tokenweir.agents.records import Records, Run
 from tokenweir.agents.verdict import Verdict
 from tokenweir.console.compared import accounts_of
 from tokenweir.console.page import Outcome, Visit, shown
 from tokenweir.console.page_calls import outcome_badge, paid
+from tokenweir.console.page_limits import COLUMNS as LIMITS
+from tokenweir.console.page_limits import limit_cells
 from tokenweir.console.table import Badge, Column, Link, Table
 from tokenweir.core.errors import AgentError
 from tokenweir.core.sentence import say
-from tokenweir.ledger.views.run_list import MOST_RUNS, RunSums, run_entries, runs
-from tokenweir.ledger.views.run_tree import RunTree, StepNode, ToolNode, run_tree
+from tokenweir.ledger.laws import LedgerState
+from tokenweir.ledger.views.limits import limits_of
+from tokenweir.ledger.views.run_list import MOST_RUNS, RunSums, run_calls, runs
+from tokenweir.ledger.views.run_now import CallNow, calls_under_way
+from tokenweir.ledger.views.run_tree import StepNode, ToolNode, tree_of_calls
 from tokenweir.ledger.views.spans import HOUR_US, span_of
+from tokenweir.ledger.views.state import state_now
 
 #: Steps of one run that are shown; more are counted.
 MOST_STEPS = 1_000
@@ -60,7 +65,9 @@ _TONES = {
 
 
 def show(visit: Visit) -> Outcome:
-    """Runs with calls in a period, the latest first."""
+    """Runs with calls in a period, the latest first; with `?run=` that one."""
+    if visit.query["run"]:
+        return show_one(visit)
     period, accounts = visit.period("30d"), accounts_of(visit)
     span = span_of(period.since_us, period.until_us, visit.zone)
     skip = int(visit.query["after"]) if visit.query["after"].isdecimal() else 0
@@ -75,7 +82,7 @@ def show(visit: Visit) -> Outcome:
 def _run_cells(visit: Visit, row: RunSums, record: Run | None) -> tuple[object, ...]:
     money = row.cost_pico if reads_all(visit.asked.actor) else row.paid_pico
     return (
-        Link(row.run, visit.to(f"/runs/{quote(row.run, safe='')}")),
+        Link(row.run, visit.to_run(row.run)),
         row.first_hour * HOUR_US if record is None else record.start.started_us,
         None if record is None else record.start.agent,
         ", ".join(row.models),
@@ -122,58 +129,72 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def show_one(visit: Visit) -> Outcome:
-    """The tree and timeline of a run."""
-    name = visit.path["id"]
+    """The tree and timeline of a run, with what of it is under way, and its limits."""
+    name = visit.path.get("id") or visit.query["run"]
     try:
         record = Records(visit.desk.data_dir).find(name) if name != "last" else None
     except AgentError:
         record = None
     if record is not None and record.start.id != name:
         record = None
-    tree = _tree(visit, name, record)
-    if tree is None and record is None:
+    steps = _steps(visit, name, record)
+    state, at_us = state_now(visit.db, visit.asked.now_us)
+    under_way = [
+        now for now in calls_under_way(visit.db, state, name) if name and visit.asked.sees(now.account)
+    ]
+    is_seen = record is not None and visit.asked.sees(record.start.account)
+    if not (steps or under_way or is_seen):
         return problems.not_found(say("run"))
-    if record is not None and tree is None and not visit.asked.sees(record.start.account):
-        return problems.not_found(say("run"))
-    steps = () if tree is None else tree.steps
-    lines = lines_of(visit, steps[:MOST_STEPS])
-    begin_us, length_us = extent(steps)
+    extends = extent(steps, under_way, at_us)
+    begin_us, length_us = extends
+    lines = lines_of(visit, steps[:MOST_STEPS], extends)
+    limits = _limits_table(visit, state, at_us, name)
     return shown(
-        "run.html", tables=(steps_table(visit, steps, begin_us),), run=name, record=record, lines=lines, width=WIDTH,
+        "run.html", tables=(steps_table(visit, steps, begin_us), limits), run=name, record=record, lines=lines, width=WIDTH,
+        under_way=[(now, span_at(extends, now.opened_us, at_us - now.opened_us), (at_us - now.opened_us) / 1_000) for now in under_way],
         more=max(0, len(steps) - MOST_STEPS), tiles_shown=_tiles(visit, steps, record, length_us),
         badge=verdict_badge(record), began_us=begin_us if record is None else record.start.started_us,
     )  # fmt: skip
 
 
-def _tree(visit: Visit, name: str, record: Run | None) -> RunTree | None:
-    """What may be seen of it; None: nothing."""
-    found = run_entries(visit.db, name)
-    if found is None:
-        return None
-    after, upto = found
-    if record is not None:
-        after = max(after, record.start.after_seq)
-    tree = run_tree(visit.db, name, after, upto)
-    seen = [step for step in tree.steps if visit.asked.sees(step.row.account)]
-    return RunTree(tree.run, tuple(seen)) if seen else None
+def _steps(visit: Visit, name: str, record: Run | None) -> tuple[StepNode, ...]:
+    """What has ended of it and may be seen. An older run may have had its name."""
+    if not name:
+        return ()
+    calls = run_calls(visit.db, name, 0 if record is None else record.start.after_seq)
+    tree = tree_of_calls(visit.db, name, calls)
+    return tuple(step for step in tree.steps if visit.asked.sees(step.row.account))
 
 
-def extent(steps: Sequence[StepNode]) -> tuple[int, int]:
+def _limits_table(visit: Visit, state: LedgerState, at_us: int, name: str) -> Table:
+    """The run's own limits as bars."""
+    scope = f"run/{name}"
+    found = limits_of(state, at_us, scope) if sees_scope(visit.asked.terms, visit.asked.actor, scope) else ()
+    rows = [limit_cells(visit, now)[1:] for now in found]
+    return Table(name="limits", words="limits", columns=LIMITS[1:], rows=rows)
+
+
+def extent(steps: Sequence[StepNode], under_way: Sequence[CallNow] = (), now_us: int = 0) -> tuple[int, int]:
     """When the first call was opened, and how long it was until the last one had ended (µs, at least 1)."""
-    if not steps:
+    begins = [*(step.row.at_us for step in steps), *(now.opened_us for now in under_way)]
+    if not begins:
         return 0, 1
-    begin_us = min(step.row.at_us for step in steps)
-    end_us = max(step.row.at_us + (step.row.duration_us or 0) for step in steps)
-    return begin_us, max(1, end_us - begin_us)
+    ends = [step.row.at_us + (step.row.duration_us or 0) for step in steps]
+    return min(begins), max(1, max([*ends, *([now_us] if under_way else ())]) - min(begins))
 
 
-def lines_of(visit: Visit, steps: Sequence[StepNode]) -> list[Line]:
+def span_at(extends: tuple[int, int], start_us: int, took_us: int) -> Span:
+    """Where a stretch of time lies in the timeline."""
+    begin_us, length_us = extends
+    start = min(WIDTH - 2, (start_us - begin_us) * WIDTH // length_us)
+    return Span(start, max(2, min(WIDTH - start, took_us * WIDTH // length_us)))
+
+
+def lines_of(visit: Visit, steps: Sequence[StepNode], extends: tuple[int, int]) -> list[Line]:
     """Calls in their order, each followed by the tools that it asked for."""
-    begin_us, length_us = extent(steps)
 
     def span(start_us: int, took_us: int) -> Span:
-        start = min(WIDTH - 2, (start_us - begin_us) * WIDTH // length_us)
-        return Span(start, max(2, min(WIDTH - start, took_us * WIDTH // length_us)))
+        return span_at(extends, start_us, took_us)
 
     lines, so_far = [], dict[str, int]()
     for step in steps:

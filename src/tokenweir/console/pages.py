@@ -51,7 +51,7 @@ PAGES: tuple[Page, ...] = (
     Page(name="call", path="/calls/{id}", show=page_call.show, resource="calls", under="calls"),
     Page(name="call_cost", path="/calls/{id}/cost", show=page_call.cost, resource="calls", under="calls"),
     Page(name="runs", path="/runs", show=page_runs.show, resource="calls", group="look"),
-    Page(name="run", path="/runs/{id}", show=page_runs.show_one, resource="calls", under="runs"),
+    Page(name="run", path="/runs/{id}", show=page_runs.show_one, resource="calls", under="runs", slashes=True),
     Page(
         name="upstreams", path="/upstreams", show=page_upstreams.show, resource="upstreams", group="look",
         forms={"drain": page_upstreams.drain, "restore": page_upstreams.restore},

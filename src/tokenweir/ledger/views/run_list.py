@@ -4,11 +4,10 @@ from collections.abc import Collection
 
 from tokenweir.ledger.database import Connection
 from tokenweir.ledger.rollups import DAILY_RUNS, HOURLY
+from tokenweir.ledger.views.reader import last_seq
 from tokenweir.ledger.views.spans import HOUR_US, Span
 from tokenweir.ledger.views.usage import DAY_HOURS, SUM_ORDER, UsageRow, add_sums
 
-#: A call lasts no longer; one that did is not found with its run.
-LONGEST_CALL_US = 24 * HOUR_US
 MOST_RUNS = 100
 #: Longer than any ledger.
 _ALWAYS = Span(0, 2**40)
@@ -100,19 +99,38 @@ def entries_between(connection: Connection, since_us: int, until_us: int) -> tup
     return _opened_before(connection, since_us), _opened_before(connection, until_us)
 
 
-def run_entries(connection: Connection, run: str) -> tuple[int, int] | None:
-    """After which entry, and up to which, the calls of a run were opened; None: none of its calls has ended.
+def run_calls(connection: Connection, run: str, after_seq: int = 0) -> list[bytes]:
+    """Every call of a run that has ended or was refused; of one that is known to have begun after an entry, those opened since.
 
-    Sums say in which hours they ended, so that a long ledger is not searched from its beginning to its end.
+    Sums say in which hours they ended, and how many, so that a long ledger is not searched from its beginning to its end.
     """
     within = _hours(connection, _ALWAYS, (run,))
     if within is None:
-        return None
-    query = f"SELECT min(hour), max(hour) FROM {HOURLY.table} WHERE hour >= ? AND hour < ? AND run = ?"
-    first, last = connection.execute(query, (within.first, within.end, run)).fetchone()
+        return []
+    query = (
+        f"SELECT min(hour), max(hour), coalesce(sum(calls) + sum(refused), 0) FROM {HOURLY.table} "
+        "WHERE hour >= ? AND hour < ? AND run = ?"
+    )
+    first, last, ended = connection.execute(query, (within.first, within.end, run)).fetchone()
     if first is None:
-        return None
-    return entries_between(connection, first * HOUR_US - LONGEST_CALL_US, (last + 1) * HOUR_US)
+        return []
+    after, upto = entries_between(connection, first * HOUR_US, (last + 1) * HOUR_US)
+    if after_seq:  # whatever belongs to it was opened since, and before the last of it ended
+        return sorted(_calls_between(connection, run, after_seq, upto))
+    found = _calls_between(connection, run, after, upto)
+    if sum(found.values()) != ended:
+        # One was opened before that time, and its end came later than it was: its worker had been cut off from the ledger.
+        found = _calls_between(connection, run, 0, last_seq(connection))
+    return sorted(found)
+
+
+def _calls_between(connection: Connection, run: str, after: int, upto: int) -> dict[bytes, int]:
+    """Calls of a run with an entry in a span of the ledger; 1 for those that end in it."""
+    query = (
+        "SELECT call, max(CASE WHEN kind IN ('settled', 'late', 'repriced', 'refused') THEN 1 ELSE 0 END) FROM entries "
+        "WHERE run = ? AND seq > ? AND seq <= ? GROUP BY call"
+    )
+    return dict(connection.execute(query, (run, after, upto)).fetchall())
 
 
 def _opened_before(connection: Connection, at_us: int) -> int:

@@ -56,10 +56,13 @@ def run_tree(connection: Connection, run: str, after_seq: int = 0, upto_seq: int
     """The tree of a run whose entries are in a span of the ledger (None: to its end). Calls under way are not in it."""
     upto = last_seq(connection) if upto_seq is None else upto_seq
     query = "SELECT DISTINCT call FROM entries WHERE run = ? AND seq > ? AND seq <= ?"
-    found = [
-        call_detail(connection, call)
-        for (call,) in connection.execute(query, (run, after_seq, upto)).fetchall()
-    ]
+    found = connection.execute(query, (run, after_seq, upto)).fetchall()
+    return tree_of_calls(connection, run, [call for (call,) in found])
+
+
+def tree_of_calls(connection: Connection, run: str, calls: Sequence[bytes]) -> RunTree:
+    """The tree of a run whose calls are known; those under way are not in it."""
+    found = [call_detail(connection, call) for call in calls]
     rows = [detail.row for detail in found if detail is not None and detail.row is not None]
     rows.sort(key=lambda row: (row.at_us, row.call))
     steps = dict(connection.execute("SELECT call, step FROM steps WHERE run = ?", (run,)).fetchall())
