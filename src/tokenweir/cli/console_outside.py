@@ -8,7 +8,9 @@ from tokenweir.admin.lookups import SettingNow
 from tokenweir.catalog.pricing import from_now_on
 from tokenweir.cli.around import Around
 from tokenweir.cli.catalog_store import load_catalog
+from tokenweir.cli.engine_loads import engine_loads
 from tokenweir.cli.local import ABACUS
+from tokenweir.cli.offers import Resolved
 from tokenweir.cli.settings import Settings
 from tokenweir.cli.settings_table import changeable, read_at_start, text_of, value_of
 from tokenweir.cli.sources import catalog_book, resolve_now
@@ -20,14 +22,18 @@ from tokenweir.gateway.config import DeploymentConfig
 KEPT_US = 10_000_000
 #: The catalog changes by `weir prices update` alone.
 CATALOG_KEPT_US = 600_000_000
+#: How busy engines are; several may look at once.
+ENGINES_KEPT_US = 2_000_000
 T = TypeVar("T")
 
 
 def outside(data_dir: Path, clock: Clock, around: Around) -> Outside:
     """That of a data directory."""
     console = around.settings.console
+    resolved = _kept(lambda: resolved_now(data_dir, around), clock)
     return Outside(
-        served=_kept(lambda: served_now(data_dir, clock, around), clock),
+        served=_kept(lambda: served_now(resolved(), clock), clock),
+        engines=_kept(lambda: engine_loads(resolved().config.upstreams), clock, ENGINES_KEPT_US),
         settings=lambda: settings_now(around.settings_now()),
         open_models=_kept(lambda: open_models(data_dir), clock, CATALOG_KEPT_US),
         address=lambda: around.address,
@@ -52,9 +58,13 @@ def _kept(read: Callable[[], T], clock: Clock, kept_us: int = KEPT_US) -> Callab
     return kept
 
 
-def served_now(data_dir: Path, clock: Clock, around: Around) -> Served:
+def resolved_now(data_dir: Path, around: Around) -> Resolved:
     """What the settings of this moment serve. Raises SettingsError or CatalogError."""
-    resolved = resolve_now(around.settings_now(), around.environ, around.local, catalog_book(data_dir))
+    return resolve_now(around.settings_now(), around.environ, around.local, catalog_book(data_dir))
+
+
+def served_now(resolved: Resolved, clock: Clock) -> Served:
+    """The same without its secrets."""
     now_us = clock.now_us()
 
     def told(deployment: DeploymentConfig) -> Deployment:

@@ -73,12 +73,13 @@ def _reach(upstream: UpstreamConfig, steps: _Steps) -> Reached:
             steps.run("connection", lambda: _tunnel(plain, upstream))
         if upstream.scheme == "http":
             return steps.run("answer", lambda: _ask(plain, upstream, steps))
-        context = _context(upstream)
+        context = tls_context(upstream)
         with steps.run("TLS", lambda: context.wrap_socket(plain, server_hostname=upstream.host)) as secure:
             return steps.run("answer", lambda: _ask(secure, upstream, steps))
 
 
-def _context(upstream: UpstreamConfig) -> ssl.SSLContext:
+def tls_context(upstream: UpstreamConfig) -> ssl.SSLContext:
+    """By which authorities its certificate is checked."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     if upstream.ca_file:

@@ -1,11 +1,12 @@
 """What the settings and the catalog say of what is served, which the console knows nothing of itself. No secrets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from tokenweir.admin.lookups import SettingNow
 from tokenweir.catalog.price import Price
+from tokenweir.engines.health import EngineLoad
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +59,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     """Given to the console by who wires it. Each reads anew, and raises SettingsError or CatalogError."""
 
     served: Callable[[], Served]
+    engines: Callable[[], Mapping[str, EngineLoad | None]]  # as they say at this moment; None: no answer
     settings: Callable[[], tuple[SettingNow, ...]]
     open_models: Callable[[], frozenset[str]]  # whose weights are open, in small letters; by the catalog
     address: Callable[[], str]  # of the gateway, as its user was told: "http://127.0.0.1:8787"

@@ -9,7 +9,7 @@ from tokenweir.admin.rights import reads_all
 from tokenweir.catalog.price import AppliedPrice, SpreadCost
 from tokenweir.console.page import Outcome, Visit, shown
 from tokenweir.console.page_calls import outcome_badge, paid
-from tokenweir.console.table import Column, Table
+from tokenweir.console.table import Column, Table, without_empty
 from tokenweir.core.ids import parse_uuid
 from tokenweir.core.money import format_per_mtok
 from tokenweir.core.sentence import say
@@ -71,12 +71,8 @@ def show(visit: Visit) -> Outcome:
         return detail
     sums = sums_of(detail, tells_cost=reads_all(visit.asked.actor))
     rows = [_row(visit, item.entry) for item in detail.entries]
-    columns: tuple[Column, ...] = _COLUMNS
-    if not any(item.entry.route for item in detail.entries):  # there was no choice
-        place = [column.id for column in columns].index("route")
-        columns = columns[:place] + columns[place + 1 :]
-        rows = [row[:place] + row[place + 1 :] for row in rows]
-    table = Table(name="entries", words="call", columns=columns, rows=rows, sorts=False)
+    table = Table(name="entries", words="call", columns=_COLUMNS, rows=rows, sorts=False)
+    table = without_empty(table, ("route",))  # there was no choice
     opened = detail.entries[0].entry
     return shown(
         "call.html",

@@ -7,13 +7,17 @@ from tokenweir.console.deployments_now import cooling, deployments_table
 from tokenweir.console.fields import said
 from tokenweir.console.page import Outcome, Redirect, Visit, shown
 from tokenweir.console.periods import HOUR_US
-from tokenweir.console.table import Badge, Chart, Column, Link, Series, Table
+from tokenweir.console.table import Badge, Chart, Column, Link, Series, Table, without_empty
+from tokenweir.engines.health import EngineLoad
 from tokenweir.ledger.views.upstream_health import Lately, lately
 
 _COLUMNS = (
     Column("upstream", "link"),
     Column("state", "badge"),
     Column("in_flight", "number"),
+    Column("running", "number"),
+    Column("waiting", "number"),
+    Column("cache_used", "share"),
     Column("attempts", "number"),
     Column("errors", "share"),
     Column("ttft_p50", "ms"),
@@ -24,6 +28,8 @@ _COLUMNS = (
     Column("kind"),
     Column("address"),
 )
+#: What engines alone tell.
+_OF_ENGINES = ("running", "waiting", "cache_used")
 #: How far back "lately" goes.
 LATELY_US = 24 * HOUR_US
 _IN_FLIGHT = "weir_upstream_in_flight|upstream="
@@ -31,18 +37,21 @@ _IN_FLIGHT = "weir_upstream_in_flight|upstream="
 
 def show(visit: Visit) -> Outcome:
     """All that are served, drained, or were called lately."""
-    served, counters = visit.outside.served(), visit.live.counters()
+    served, counters, engines = visit.outside.served(), visit.live.counters(), visit.outside.engines()
     found = lately(visit.db, visit.asked.now_us - LATELY_US)
     drained = visit.asked.terms.drained
     known = {upstream.name: upstream for upstream in served.upstreams}
     rows = []
     for name in sorted({*known, *drained, *found}):
-        row, upstream = found.get(name, Lately()), known.get(name)
+        row, upstream, load = found.get(name, Lately()), known.get(name), engines.get(name) or EngineLoad()
         rows.append(
             (
                 Link(name, visit.to("/calls", range="24h", upstream=name)),
-                _state(visit, name, name in known, counters),
+                _state(visit, name, name in known, counters, engines.get(name, load) is None),
                 int(counters.get(_IN_FLIGHT + name, 0)),
+                load.running,
+                load.waiting,
+                load.cache_used,
                 row.attempts,
                 row.failed_share,
                 _ms(row.ttft_at(0.5)),
@@ -54,7 +63,9 @@ def show(visit: Visit) -> Outcome:
                 None if upstream is None else f"{upstream.address} ({upstream.why})",
             )
         )
-    table = Table(name="upstreams", words="upstreams", columns=_COLUMNS, rows=rows)
+    table = without_empty(
+        Table(name="upstreams", words="upstreams", columns=_COLUMNS, rows=rows), _OF_ENGINES
+    )
     return shown(
         "upstreams.html",
         tables=(table, deployments_table(visit, served, counters)),
@@ -82,11 +93,13 @@ def _speed(visit: Visit, found: Mapping[str, Lately]) -> Chart:
     )
 
 
-def _state(visit: Visit, name: str, is_served: bool, counters: Mapping[str, float]) -> Badge:
+def _state(visit: Visit, name: str, is_served: bool, counters: Mapping[str, float], is_silent: bool) -> Badge:
     if name in visit.asked.terms.drained:
         return Badge("drained", "warn", "upstreams.state_drained")
     if not is_served:
         return Badge("gone", "", "upstreams.state_gone")
+    if is_silent:
+        return Badge("no answer", "bad", "upstreams.state_silent")
     return (
         Badge("cooling", "bad", "upstreams.state_cooling")
         if any(deployment.startswith(f"{name}/") for deployment in cooling(counters))

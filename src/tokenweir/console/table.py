@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -104,6 +104,17 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         unknown = [row for row in self.rows if row[place] is None]
         known.sort(key=lambda row: sort_key(row[place]), reverse=wanted.startswith("-"))
         return msgspec.structs.replace(self, rows=[*known, *unknown], sort=wanted)
+
+
+def without_empty(table: Table, ids: Collection[str]) -> Table:
+    """Without those of the named columns in which nothing is known of any row."""
+    kept = [
+        place
+        for place, column in enumerate(table.columns)
+        if column.id not in ids or any(row[place] is not None for row in table.rows)
+    ]
+    columns, rows = tuple(table.columns[p] for p in kept), [[row[p] for p in kept] for row in table.rows]
+    return msgspec.structs.replace(table, columns=columns, rows=rows)
 
 
 class Series(msgspec.Struct, frozen=True):
