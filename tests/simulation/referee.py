@@ -4,11 +4,13 @@ A limit is known here by what it ought to count: a plain number for each window,
 call has used is kept too, for limits that begin in the middle of their window.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import accumulate
 
 import msgspec
 
@@ -275,18 +277,19 @@ class Referee:
 
     def left(self) -> int:
         """Of credit: what remains for a call of now once each call under way has all it may use, from what expires first."""
-        order = self._in_order(0)
-        room = {lot.id: lot.room for lot in order}
-        owed = sum(self.owed.values())
-        for under in self.under.values():  # in the order in which they were opened
-            amount = under.reserves["CNY"] if under.prepaid else 0
-            for lot in order:
-                if amount and under.past.opened_us < lot.expires_us:
-                    part = min(amount, room[lot.id])
-                    room[lot.id] -= part
-                    amount -= part
-            owed += amount
-        return sum(room[lot.id] for lot in order if self.now_us < lot.expires_us) - owed
+        paying = [
+            under for under in self.under.values() if under.prepaid
+        ]  # in the order in which they were opened
+        opened_us = [under.past.opened_us for under in paying]
+        wanted = [0, *accumulate([under.reserves["CNY"] for under in paying])]
+        drawn = left = 0
+        for lot in self._in_order(opened_us[0] if paying else self.now_us):
+            # Those opened before it expires may draw on it, and have drawn on what expires sooner.
+            part = min(lot.room, wanted[bisect_left(opened_us, lot.expires_us)] - drawn)
+            drawn += part
+            if self.now_us < lot.expires_us:
+                left += lot.room - part
+        return left - (wanted[-1] - drawn) - sum(self.owed.values())
 
     def _in_order(self, opened_us: int) -> list[Lot]:
         good = [lot for lot in self.lots if opened_us < lot.expires_us]
