@@ -217,6 +217,22 @@ def test_one_alone_writes_and_a_reader_reads_beside_it(books: Books) -> None:
     assert books.let_others_write(lambda: Store(books.data).close()) is None
 
 
+def test_a_writer_whose_session_has_ended_is_told_although_nobody_asks_it(
+    postgres: Server, tmp_path: Path
+) -> None:
+    data, told = postgres.hold_ledger(tmp_path / "ledger"), list[str]()
+    store = Store(data, "os", told.append)
+    store.fold()
+    assert told == []
+    with closing(database_of(data).connect_reader(data)) as other:
+        (pid,) = store._db.execute("SELECT pg_backend_pid()").fetchone()
+        other.execute("SELECT pg_terminate_backend(?)", (pid,))
+    with pytest.raises(FAULTS, match="terminat"):
+        store.fold()
+    assert len(told) == 1
+    Store(data, "os").close()  # another one has the lock at once
+
+
 def test_a_batch_that_fails_leaves_nothing_and_is_written_later(books: Books) -> None:
     db = books.store._db
     db.execute("ALTER TABLE meta RENAME TO elsewhere")

@@ -189,6 +189,11 @@ def connect_reader(data_dir: Path) -> Connection:
     return _connect(data_dir)
 
 
+def _look(connection: Connection, _data_dir: Path) -> None:
+    """Whether it is still there: a writer that nobody asks for anything would not notice that it has lost its lock."""
+    connection.execute("SELECT 1")
+
+
 POSTGRES = Database(
     name="PostgreSQL",
     ddl={
@@ -215,7 +220,7 @@ FOR EACH STATEMENT EXECUTE FUNCTION {table}_are_never_changed();
     connect_reader=connect_reader,
     read_only="SET default_transaction_read_only = on",
     back_up=lambda _connection, _data_dir, _version: None,  # pg_dump's
-    fold=lambda _connection, _data_dir: None,  # autovacuum's
+    fold=_look,  # autovacuum tidies up
     drop="DROP TABLE {table}; DROP FUNCTION IF EXISTS {table}_are_never_changed();",
     fill=lambda connection, table, rows: cast(PostgresConnection, connection).fill(table, rows),
     stored=_storable,
