@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from chromium import PROGRAM, chromium
+from console_asked import first_invoice
 from console_host import application, serving
 from console_seed import NOW_US
 from seeded_console import SETTINGS, seed
@@ -68,6 +69,7 @@ def _filled(page: Page, data: Path) -> str:
         "/keys/{id}": "/keys/key-ann",
         "/accounts/{id}": "/accounts/research",
         "/runs/{id}": "/runs/run-001-kimi",
+        "/invoices/{id}": f"/invoices/{first_invoice(data)}",
     }
     path = known.get(page.path, page.path).rstrip("/")
     assert not re.search(r"\{", path), f"say here what {page.path} is tested with"

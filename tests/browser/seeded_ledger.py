@@ -18,6 +18,8 @@ import msgspec
 
 from tokenweir.agents.records import Records, RunEnd, RunStart, Tokens
 from tokenweir.agents.verdict import Check, Ending, Verdict
+from tokenweir.billing.invoicing import issue
+from tokenweir.billing.months import month_at
 from tokenweir.catalog.charges import ChargeRule
 from tokenweir.catalog.price import AppliedPrice, Rates
 from tokenweir.catalog.pricing import cost, price_id
@@ -317,6 +319,8 @@ def seed_ledger(data: Path, now_us: int, *, calls_a_day: int = 150, seed: int = 
     for number in range(DAYS + 1):
         seeding.day(number, calls_a_day)
     seeding.store.close()
+    for account in ("acme", "northwind"):
+        issue(data, account, month_at(now_us - 31 * DAY_US, ZONE), FakeClock(now_us), "key_ops")
 
 
 if __name__ == "__main__":

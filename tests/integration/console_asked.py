@@ -5,7 +5,7 @@ from pathlib import Path
 from console_host import Browser
 from console_seed import NOW_US, SECRETS, key_id
 
-from tokenweir.ledger.store import read_changes
+from tokenweir.ledger.store import read_changes, read_terms
 from tokenweir.ledger.views import calls, open_reader
 from tokenweir.ledger.views.audit import in_words
 
@@ -26,9 +26,18 @@ def filled(path: str, data: Path) -> str:
     return (
         with_call.replace("/keys/{id}", f"/keys/{key_id('caller')}")
         .replace("/accounts/{id}", "/accounts/research")
+        .replace("/invoices/{id}", f"/invoices/{first_invoice(data)}")
         .replace("/runs/{id}", "/runs/run-ann-1")
         .rstrip("/")
     )
+
+
+def first_invoice(data: Path) -> str:
+    db = open_reader(data)
+    try:
+        return next(iter(read_terms(db).invoices))
+    finally:
+        db.close()
 
 
 def last_change(data: Path) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from random import Random
 
 import msgspec
 
+from tokenweir.billing.invoicing import issue
 from tokenweir.catalog.price import AppliedPrice, Rates
 from tokenweir.catalog.pricing import cost, price_id
 from tokenweir.core.clock import FakeClock
@@ -241,3 +242,4 @@ class Seed:
 def seed(data: Path, now_us: int = NOW_US) -> None:
     """Write the ledger into a directory that is there."""
     Seed(data, now_us).write()
+    issue(data, "acme", "2026-10", FakeClock(now_us), key_id("owner"))

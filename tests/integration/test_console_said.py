@@ -117,7 +117,7 @@ def test_changes_settings_and_prices_are_told_in_chinese(data: Path, clock: Fake
     audit = html.unescape(visitor.get("/audit").text)
     assert '账户 new,隶属 acme,"New"' in audit
     assert "vllm 的固定成本 gpus:8 个单位,每个每小时 20 CNY,按词元分摊" in audit
-    assert "监听地址;`0.0.0.0` 表示全部。" in visitor.get("/settings").text
+    assert "监听地址;0.0.0.0 表示全部。" in visitor.get("/settings").text
     assert "8 个单位,每个每小时 20 CNY,按词元分摊" in visitor.get("/prices").text
     english = signed_in(Browser(application(data, clock, SETTINGS)))
     assert "account new, under acme, &#34;New&#34;" in english.get("/audit").text

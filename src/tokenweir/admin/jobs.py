@@ -35,8 +35,13 @@ def list_jobs(asked: Asked, query: PageQuery) -> Page[Job]:
 
 def get_job(asked: Asked, id: str) -> Job | Problem:
     """One job, and what came of it."""
-    found = [work for work in _yours(asked) if work.id == id]
-    return told_job(found[0]) if found else not_found(say("job {id!r}", id=id[:100]))
+    work = find_work(asked, id)
+    return told_job(work) if work is not None else not_found(say("job {id!r}", id=id[:100]))
+
+
+def find_work(asked: Asked, id: str) -> Work | None:
+    """The work of a job that is yours to see."""
+    return next((work for work in _yours(asked) if work.id == id), None)
 
 
 def _yours(asked: Asked) -> list[Work]:

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 
 from tokenweir.admin import problems
-from tokenweir.admin.problems import problem
+from tokenweir.admin.problems import Problem, problem
 from tokenweir.core.clock import Clock
 from tokenweir.core.sentence import say
 
@@ -42,6 +42,14 @@ class Works:
         self, wait_s: float, operation: str, status: int, key: str, do: Callable[[], object]
     ) -> object:
         """What `do` gives, where that is soon; else the Work that goes on; or a Problem, where too much is under way."""
+        work = self.begin(operation, status, key, do)
+        if isinstance(work, Problem) or not work.done.wait(wait_s):
+            return work
+        self.forget(work)
+        return work.outcome
+
+    def begin(self, operation: str, status: int, key: str, do: Callable[[], object]) -> Work | Problem:
+        """The Work that goes on, and is remembered for a while after its end; or a Problem, where too much is under way."""
         with self._lock:
             self._forget()
             if sum(work.ended_us is None for work in self._works.values()) >= MOST_RUNNING:
@@ -49,11 +57,12 @@ class Works:
             id = f"job_{self._random_bytes(8).hex()}"
             work = self._works[id] = Work(id, operation, status, key, self._clock.now_us())
         threading.Thread(target=self._do, args=(work, do), daemon=True).start()
-        if not work.done.wait(wait_s):
-            return work
+        return work
+
+    def forget(self, work: Work) -> None:
+        """Its answer was given."""
         with self._lock:
-            self._works.pop(id, None)
-        return work.outcome
+            self._works.pop(work.id, None)
 
     def known(self) -> list[Work]:
         """All of it, oldest first."""

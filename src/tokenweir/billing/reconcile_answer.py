@@ -22,6 +22,8 @@ class CellAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     outcome: str
     period: str
+    since: str
+    until: str
     model: str
     item: str
     request: str
@@ -124,6 +126,8 @@ def _cell(cell: Cell) -> CellAnswer:
     return CellAnswer(
         outcome=cell.outcome.value,
         period=cell.period.label,
+        since=iso_time(cell.period.start_us),
+        until=iso_time(cell.period.end_us),
         model=cell.model,
         item=cell.item,
         request=cell.request,

@@ -18,10 +18,18 @@ from tokenweir.admin.problems import Problem
 from tokenweir.console import assets
 from tokenweir.console.door import SIGN_IN, Door, safe_path
 from tokenweir.console.live import Live
+from tokenweir.console.multipart import MEDIA_TYPE, Parts, parts_of
 from tokenweir.console.outside import Outside
-from tokenweir.console.page import ROOT, Data, Outcome, Page, Redirect, Said, Shown, Visit
+from tokenweir.console.page import ROOT, Data, File, Outcome, Page, Redirect, Said, Shown, Visit
 from tokenweir.console.pages import PAGES
-from tokenweir.console.preferences import MOST_BYTES, Preferences, fields_of, preferences_of, set_preferences
+from tokenweir.console.preferences import (
+    MOST_BYTES,
+    Preferences,
+    body_of,
+    pairs_of,
+    preferences_of,
+    set_preferences,
+)
 from tokenweir.console.render import csv_of, html_of, page_of
 from tokenweir.console.security import HEADERS
 from tokenweir.console.sessions import Session
@@ -104,16 +112,32 @@ def _endpoint(console: Console, page: Page) -> Endpoint:
         session = console.door.session(request)
         if session is None:
             return _to_sign_in(request)
-        fields: dict[str, str] | None = None
+        form: Parts | None = None
         if request.method == "POST":
-            fields = await fields_of(request)
-            if fields is None:
-                return Response("The form is too long.", 413, NO_STORE, "text/plain")
-            if not console.door.is_own_form(session, fields):
+            form = await _form_of(request, page.most_bytes)
+            if form is None:
+                return Response(_unreadable_form(request, page), 413, NO_STORE, "text/html")
+            if not console.door.is_own_form(session, form.fields):
                 return Response(_stale_form(request), 403, NO_STORE, "text/html")
-        return await run_in_threadpool(_answered, console, page, request, session, fields)
+        return await run_in_threadpool(_answered, console, page, request, session, form)
 
     return answer
+
+
+async def _form_of(request: Request, most: int) -> Parts | None:
+    body, kind = await body_of(request, most), request.headers.get("content-type", "")
+    if body is None:
+        return None
+    if kind.startswith(MEDIA_TYPE):
+        return parts_of(kind, body)
+    fields = pairs_of(body)
+    return None if fields is None else Parts(fields, {})
+
+
+def _unreadable_form(request: Request, page: Page) -> str:
+    t = words(preferences_of(request).language)
+    text = t("common.too_long_text", most=f"{page.most_bytes // 1024:,}")
+    return page_of("plain.html", t=t, title=t("common.too_long_title"), text=text)
 
 
 def _to_sign_in(request: Request) -> Response:
@@ -131,7 +155,7 @@ def _stale_form(request: Request) -> str:
 
 
 def _answered(
-    console: Console, page: Page, request: Request, session: Session, fields: Mapping[str, str] | None
+    console: Console, page: Page, request: Request, session: Session, form: Parts | None
 ) -> Response:
     """In a thread: open the ledger, run the page's function or a form of it, and render."""
     prefers = preferences_of(request)
@@ -154,7 +178,8 @@ def _answered(
                 t=words(prefers.language),
                 zone=prefers.zone,
             )
-            outcome = _outcome(visit, fields)
+            visit.files = {} if form is None else form.files
+            outcome = _outcome(visit, None if form is None else form.fields)
             if visit.has_changed_own_key:
                 console.door.keep(session)
             return _response(visit, prefers, outcome)
@@ -192,6 +217,8 @@ def _with_status(outcome: Outcome, status: int) -> Outcome:
 def _response(visit: Visit, prefers: Preferences, outcome: Outcome) -> Response:
     if isinstance(outcome, Redirect):
         return RedirectResponse(outcome.to, 303, NO_STORE)
+    if isinstance(outcome, File):
+        return _file(outcome)
     if isinstance(outcome, Data):
         return JSONResponse(outcome.value, headers=NO_STORE)
     if isinstance(outcome, Problem):
@@ -205,6 +232,11 @@ def _response(visit: Visit, prefers: Preferences, outcome: Outcome) -> Response:
             }
             return Response("\ufeff" + text, 200, headers, "text/csv; charset=utf-8")
     return Response(html_of(visit, prefers, outcome), outcome.status, NO_STORE, "text/html")
+
+
+def _file(file: File) -> Response:
+    kept = {"content-disposition": f'attachment; filename="{file.name}"'} if file.name else {}
+    return Response(file.body, 200, {**NO_STORE, **kept, **file.headers}, file.kind)
 
 
 def _refused(refusal: Problem, request: Request, prefers: Preferences) -> Response:

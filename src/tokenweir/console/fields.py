@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
+from tokenweir.core.money import parse_amount
+
 
 def words_of(text: str) -> list[str]:
     """Words with spaces or commas between."""
@@ -28,3 +30,8 @@ def moment_of(text: str, zone: ZoneInfo) -> str | None:
 def said(fields: Mapping[str, str], *names: str) -> dict[str, object]:
     """Those fields that are not empty."""
     return {name: fields[name] for name in names if fields.get(name)}
+
+
+def pico_of(text: str) -> int:
+    """An exact decimal as answers have it; with a sign where it is less than nothing."""
+    return -parse_amount(text[1:]) if text.startswith("-") else parse_amount(text)

@@ -1,6 +1,7 @@
 """A page as the table of pages has it, what its function is given, and what it may answer."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from tokenweir.console.live import Live
 from tokenweir.console.numbers import Format
 from tokenweir.console.outside import Outside
 from tokenweir.console.periods import Period, period_of, unreadable
+from tokenweir.console.preferences import MOST_BYTES
 from tokenweir.console.sessions import Session
 from tokenweir.console.table import Chart, Table
 from tokenweir.console.words import Words, tell
@@ -57,6 +59,15 @@ class Data(msgspec.Struct, frozen=True):
     value: object
 
 
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """Something else than a page; `name`: it is kept under that name rather than shown."""
+
+    kind: str
+    body: bytes
+    name: str = ""
+    headers: Mapping[str, str] = {}
+
+
 class Said(dict[str, str]):
     """What a query or a form says; empty for what it does not."""
 
@@ -64,7 +75,7 @@ class Said(dict[str, str]):
         return ""
 
 
-Outcome = Shown | Redirect | Data | Problem
+Outcome = Shown | Redirect | Data | File | Problem
 
 
 class Visit:
@@ -98,6 +109,9 @@ class Visit:
         self.format = Format(language, zone)
         self.problem: Problem | None = None  # why a form was not carried out
         self.fields = Said()  # what it said
+        self.files: Mapping[
+            str, tuple[str, bytes]
+        ] = {}  # and what was sent with it: names and bytes, by fields
         self.shown_period: Period | None = None  # once a page has asked for it
         self.has_changed_own_key = False  # its secret or password: all sessions of that key end but this one
         self._who = who
@@ -144,6 +158,14 @@ class Visit:
         pairs = tuple((query or {}).items())
         return self.desk.outcome(_BY_ID[operation], path, pairs, told, self._who)
 
+    def doing(
+        self, operation: str, *, query: Mapping[str, str] | None = None, body: bytes = b"", **path: str
+    ) -> Callable[[], object]:
+        """The same to be done later, perhaps on another thread; the body as it is sent."""
+        return partial(
+            self.desk.outcome, _BY_ID[operation], path, tuple((query or {}).items()), body, self._who
+        )
+
     def tell(self, text: str) -> str:
         """A sentence of the code's in the language of who looks."""
         return tell(self.language, text)
@@ -184,3 +206,4 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     under: str = ""  # the page of the navigation that it belongs to
     forms: Mapping[str, Form] = {}
     slashes: bool = False  # its last parameter may hold some
+    most_bytes: int = MOST_BYTES  # of a form

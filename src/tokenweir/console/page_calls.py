@@ -18,7 +18,7 @@ from tokenweir.ledger.views.reader import seq_before
 ON_A_PAGE = 50
 #: Entries of the ledger that one page looks through; a search for what is rare goes on from there by its link.
 MOST_SCANNED = 300_000
-_FILTERS = ("account", "key", "run", "model", "outcome", "upstream", "cost", "ms")
+_FILTERS = ("account", "key", "run", "model", "outcome", "upstream", "deployment", "cost", "ms")
 COLUMNS = (
     Column("at", "time"),
     Column("call", "link"),
@@ -109,7 +109,9 @@ def _found(visit: Visit, period: Period, floor: int) -> list[CallRow] | Problem:
         min_cost=cost,
         as_paid=not reads_all(visit.asked.actor),
         min_duration_us=slowest_us,
-        **{name: query.get(name, "") for name in ("key", "run", "model", "outcome", "upstream")},
+        **{
+            name: query.get(name, "") for name in ("key", "run", "model", "outcome", "upstream", "deployment")
+        },
     )
 
 

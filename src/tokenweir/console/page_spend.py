@@ -34,7 +34,7 @@ UNPRICED = (
     Column("unpriced_calls", "number"),
     Column("unknown_calls", "number"),
 )
-INVOICES = (Column("invoice", "code"), Column("account"), Column("month"), Column("due", "money"))
+INVOICES = (Column("invoice", "link"), Column("account"), Column("month"), Column("due", "money"))
 
 
 def show(visit: Visit) -> Outcome:
@@ -249,5 +249,5 @@ def invoices_table(visit: Visit) -> Table:
     seen = [invoice for invoice in terms.invoices.values() if sees(invoice.account)]
     seen.sort(key=lambda invoice: (-invoice.number, invoice.id))
     return Table(
-        name="invoices", words="spend", columns=INVOICES, rows=[(i.id, i.account, i.month, dict(i.totals) or None) for i in seen]
+        name="invoices", words="spend", columns=INVOICES, rows=[(Link(i.id, visit.to(f"/invoices/{i.id}")), i.account, i.month, dict(i.totals) or None) for i in seen]
     )  # fmt: skip

@@ -7,10 +7,13 @@ from tokenweir.console import (
     page_calls,
     page_charts,
     page_credit,
+    page_invoices,
     page_keys,
     page_limits,
     page_overview,
     page_prices,
+    page_reconcile,
+    page_rerate,
     page_runs,
     page_settings,
     page_spend,
@@ -18,6 +21,7 @@ from tokenweir.console import (
     page_upstreams,
 )
 from tokenweir.console.page import Page
+from tokenweir.console.preferences import MOST_BYTES
 
 _KEY_FORMS = {
     "change": page_keys.change,
@@ -64,6 +68,19 @@ PAGES: tuple[Page, ...] = (
     ),
     Page(name="credit", path="/credit", show=page_credit.show, resource="credits", group="money", forms=_CREDIT_FORMS),
     Page(name="prices", path="/prices", show=page_prices.show, resource="charges", group="money", forms=_PRICE_FORMS),
+    Page(
+        name="invoices", path="/invoices", show=page_invoices.show, resource="invoices", group="money",
+        forms={"issue": page_invoices.issue},
+    ),
+    Page(name="invoice", path="/invoices/{id}", show=page_invoices.show_one, resource="invoices", under="invoices"),
+    Page(
+        name="rerate", path="/rerate", show=page_rerate.show, resource="charges", group="money",
+        forms={"preview": page_rerate.preview, "correct": page_rerate.correct},
+    ),
+    Page(
+        name="reconcile", path="/reconcile", show=page_reconcile.show, resource="charges", group="money",
+        forms={"compare": page_reconcile.compare}, most_bytes=page_reconcile.MOST_BYTES + MOST_BYTES,
+    ),
     Page(
         name="accounts", path="/accounts", show=page_accounts.show, resource="accounts", group="manage",
         forms={"create": page_accounts.create},

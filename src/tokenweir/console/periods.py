@@ -28,13 +28,27 @@ class Period(msgspec.Struct, frozen=True):
 
 def unreadable(query: Mapping[str, str]) -> list[str]:
     """What of the query names a time and cannot be read, as it stands there: `from=2026-13-99`."""
-    wrong = [name for name in ("from", "to", "against") if query.get(name) and day_of(query[name]) is None]
+    wrong = [
+        name
+        for name in ("from", "to", "against")
+        if query.get(name) and day_of(query[name]) is None and _moment(query[name]) is None
+    ]
     wrong += ["range"] if query.get("range") and query["range"] not in RANGES else []
     return [f"{name}={query[name]}" for name in wrong]
 
 
 def period_of(query: Mapping[str, str], now_us: int, zone: ZoneInfo, default: str = DEFAULT) -> Period:
-    """What `?range=7d`, or `?from=2026-11-01&to=2026-11-30` (both included), asks for; else the default."""
+    """What `?range=7d`, or `?from=2026-11-01&to=2026-11-30` (both included), asks for; else the default.
+
+    Links name moments too, with the zone's offset; then `to` is the first that is not included.
+    """
+    begin, end = (_moment(query.get(name, "")) for name in ("from", "to"))
+    if begin is not None and end is not None and begin < end:
+        return Period("", begin, end)
+    return _days(query, now_us, zone, default)
+
+
+def _days(query: Mapping[str, str], now_us: int, zone: ZoneInfo, default: str) -> Period:
     begin, end = day_of(query.get("from", "")), day_of(query.get("to", ""))
     today = (_EPOCH + timedelta(microseconds=now_us)).astimezone(zone).date()
     if begin is not None or end is not None:
@@ -56,6 +70,16 @@ def day_of(text: str) -> date | None:
     except ValueError:
         return None
     return found if 1971 <= found.year <= 9000 else None
+
+
+def _moment(text: str) -> int | None:
+    try:
+        found = datetime.fromisoformat(text) if "T" in text else None
+    except ValueError:
+        return None
+    if found is None or found.tzinfo is None or not 1971 <= found.year <= 9000:
+        return None
+    return (found - _EPOCH) // timedelta(microseconds=1)
 
 
 def _midnight(day: date, zone: ZoneInfo) -> int:

@@ -57,16 +57,27 @@ def zone_of(name: str) -> ZoneInfo:
     return _zone(name) if len(name) <= 64 and is_zone(name) else _zone("UTC")
 
 
-async def fields_of(request: Request) -> dict[str, str] | None:
-    """What a form says; None where it is too long or no form. White space around values is dropped."""
+async def body_of(request: Request, most: int) -> bytes | None:
+    """The whole body; None where it is longer."""
     parts, size = [], 0
     async for part in request.stream():
         parts.append(part)
         size += len(part)
-        if size > MOST_BYTES:
+        if size > most:
             return None
+    return b"".join(parts)
+
+
+async def fields_of(request: Request) -> dict[str, str] | None:
+    """What a form says; None where it is too long or no form."""
+    body = await body_of(request, MOST_BYTES)
+    return None if body is None else pairs_of(body)
+
+
+def pairs_of(body: bytes) -> dict[str, str] | None:
+    """A form's fields; None where it is none. White space around values is dropped."""
     try:
-        text = b"".join(parts).decode("utf-8")
+        text = body.decode("utf-8")
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
         return None

@@ -40,6 +40,7 @@ class Passed(NamedTuple):
 PASSED = (
     Passed(API_PREFIX + b"reconcile", 16 * 1024 * 1024, needs_key=True),
     Passed(API_PREFIX, 1024 * 1024),
+    Passed(CONSOLE_PREFIX + b"/reconcile", 2 * 1024 * 1024 + 64 * 1024),
     Passed(CONSOLE_PREFIX, 256 * 1024),
 )
 #: A path that begins with one of these is handed on.
