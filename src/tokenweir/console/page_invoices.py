@@ -11,6 +11,7 @@ import msgspec
 from tokenweir.admin.forms import Page, micros
 from tokenweir.admin.problems import Problem
 from tokenweir.billing.answer import EntryAnswer, InvoiceAnswer, LineAnswer, invoice_csv
+from tokenweir.billing.invoicing import earlier_month
 from tokenweir.billing.page import invoice_page
 from tokenweir.console.fields import pico_of, said
 from tokenweir.console.long_work import begun
@@ -78,6 +79,7 @@ def show(visit: Visit) -> Outcome:
         "invoices.html",
         tables=(invoices_table(visit), *(() if preview is None else tables_of(visit, preview))),
         preview=preview,
+        earlier="" if preview is None else earlier_month(visit.db, preview.account, preview.month),
         accounts=accounts_of(visit),
     )
 
