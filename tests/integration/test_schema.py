@@ -1,17 +1,20 @@
 """An older file becomes a newer one, with a backup beside it; a file that is no good is left alone."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tokenweir.catalog.price import AppliedPrice, Rates
 from tokenweir.catalog.pricing import price_id
+from tokenweir.cli.first_key import first_key
+from tokenweir.core.clock import FakeClock
 from tokenweir.core.errors import LedgerError
 from tokenweir.ledger.database import DATABASE_NAME, Connection
 from tokenweir.ledger.schema import MIGRATIONS, SCHEMA_VERSION, Step, check_version, migrate
 from tokenweir.ledger.sqlite import SQLITE
-from tokenweir.ledger.store import Store
+from tokenweir.ledger.store import Store, read_terms
 from tokenweir.ledger.verify import verify
 from tokenweir.ledger.views import open_reader, total, usage
 
@@ -43,6 +46,14 @@ def test_a_ledger_of_version_1_becomes_the_newest(old: Path) -> None:
         whole = total(usage(reader, (group,)))
         assert (whole.calls, whole.attempts, whole.refused, whole.failed) == (2, 3, 1, 0)
         assert whole.cost_pico == {"CNY": 36, "USD": 80}
+
+
+def test_weir_up_migrates_an_older_ledger_before_it_reads_it(old: Path) -> None:
+    assert first_key(old, FakeClock()) == ""  # it has keys
+    with closing(open_reader(old)) as reader:
+        assert len(read_terms(reader).keys) > 0
+    assert (old / f"{DATABASE_NAME}.v1.backup").exists()
+    assert verify(old).ok
 
 
 def test_a_ledger_of_version_3_gets_sums_with_details(old: Path) -> None:

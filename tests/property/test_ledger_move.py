@@ -276,6 +276,9 @@ def test_as_a_command(data: Path, url: str, tmp_path: Path) -> None:
     assert '"to":"SQLite"' in back
     wrong = home.run("ledger", "move", "mysql://x", "--data", str(data))
     assert wrong.returncode == 2 and "postgresql://USER@HOST/DATABASE" in wrong.stderr
+    nowhere = home.run("ledger", "move", "file", "--data", str(tmp_path / "nowhere"))
+    assert nowhere.returncode == 5 and "there is no ledger in" in nowhere.stderr
+    assert not (tmp_path / "nowhere").exists()
     refused = home.run("ledger", "move", "postgresql://u:secret@127.0.0.1:1/x", "--data", str(data))
     assert (
         refused.returncode == 5 and "nothing was moved" in refused.stderr and "secret" not in refused.stderr

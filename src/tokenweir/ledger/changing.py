@@ -27,7 +27,7 @@ from tokenweir.ledger.messages import (
     Reprice,
     Unavailable,
 )
-from tokenweir.ledger.schema import SOCKET_NAME
+from tokenweir.ledger.schema import SOCKET_NAME, is_older
 from tokenweir.ledger.service import take_lock
 from tokenweir.ledger.store import Store
 from tokenweir.ledger.terms import Change
@@ -66,6 +66,16 @@ def make_changes(
     if refused == OUTDATED:
         raise OutdatedError(refused)
     return refused
+
+
+def migrate_older(data_dir: Path) -> None:
+    """Bring a ledger of an older schema version to this program's, with a backup first where it is a file. Raises LedgerError."""
+    if is_older(data_dir):
+        lock = take_lock(data_dir)
+        try:
+            Store(data_dir).close()
+        finally:
+            os.close(lock)
 
 
 def decided_anew(decide: Callable[P, T]) -> Callable[P, T]:

@@ -65,6 +65,8 @@ def move(data_dir: Path, url: str, progress: Progress = lambda _what, _done, _to
 
     Raises LedgerError; then nothing has changed.
     """
+    if not ledger_file(data_dir).exists():
+        raise LedgerError(f"there is no ledger in {data_dir}; --data names another place")
     try:
         lock = take_lock(data_dir)
     except LedgerBusyError as error:
@@ -78,8 +80,6 @@ def move(data_dir: Path, url: str, progress: Progress = lambda _what, _done, _to
 
 
 def _check_places(data_dir: Path, url: str) -> None:
-    if not ledger_file(data_dir).exists():
-        raise LedgerError(f"there is no ledger in {data_dir}")
     in_file = ledger_file(data_dir).name == DATABASE_NAME
     if url and not in_file:
         raise LedgerError(

@@ -280,6 +280,19 @@ def has_ledger(data_dir: Path) -> bool:
         connection.close()
 
 
+def is_older(data_dir: Path) -> bool:
+    """Whether there is a ledger that an older program wrote. Raises LedgerError."""
+    if not has_ledger(data_dir):
+        return False
+    connection = database_of(data_dir).connect_reader(data_dir)
+    try:
+        return 0 < read_version(connection) < SCHEMA_VERSION
+    except FAULTS:
+        return False  # whoever opens it is told what is wrong
+    finally:
+        connection.close()
+
+
 def check_version(connection: Connection) -> None:
     """For readers. Raises LedgerError unless the ledger has exactly the version this program knows."""
     version = read_version(connection)
