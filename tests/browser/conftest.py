@@ -61,7 +61,7 @@ def _filled(page: Page, data: Path) -> str:
     if page.path.startswith("/calls/"):
         db = open_reader(data)
         try:
-            found = next(row for row in calls(db, limit=50) if row.attempts == 1 and row.cost_pico)
+            found = next(row for row in calls(db, limit=50) if row.attempts == 2 and row.cost_pico)
         finally:
             db.close()
         return page.path.replace("{id}", found.call)

@@ -14,7 +14,7 @@ from tokenweir.console.pages import PAGES
 from tokenweir.core.clock import FakeClock
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
-#: Besides the light, English picture of every page: name -> page, language, and what the browser is like.
+#: Besides the light, English picture of every page: name -> page, or its path; language, and what the browser is like.
 MORE = {
     "overview-dark": ("overview", "en", {"color_scheme": "dark"}),
     "overview-phone": ("overview", "en", {"viewport": {"width": 390, "height": 844}}),
@@ -22,6 +22,8 @@ MORE = {
     "upstreams-dark": ("upstreams", "en", {"color_scheme": "dark"}),
     "limits-phone": ("limits", "en", {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}),
     "call-zh": ("call", "zh", {}),
+    "run-live": ("/runs/run-000-kimi", "en", {}),
+    "setting": ("/settings?name=server.strict", "en", {}),
 }
 
 
@@ -48,7 +50,7 @@ def main() -> None:
                     continue
                 visitor = Visitor(browser, address, language, **context)
                 visitor.sign_in(SECRETS["owner"])
-                visitor.open(paths[page])
+                visitor.open(paths.get(page, page))
                 visitor.page.wait_for_selector("[data-now]:not([hidden])", state="attached")
                 save(visitor, name)
                 visitor.close()

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import msgspec
 from console_seed import NOW_US, SECRETS
-from seeded_ledger import MODELS, seed_ledger
+from seeded_ledger import ELSEWHERE, MODELS, NEXT, seed_ledger
 
 from tokenweir.core.clock import FakeClock
 from tokenweir.ledger.changing import make_changes
 from tokenweir.ledger.terms import Drained, DrainUpstream, KeyRecord, SetKey
 
-_UPSTREAMS = sorted({kind.upstream for kind in MODELS.values()})
+_UPSTREAMS = sorted({NEXT, *(kind.upstream for kind in MODELS.values())})
 
 
 def _price(model: str) -> str:
@@ -27,11 +27,16 @@ def _price(model: str) -> str:
     return f'price = {{ {told}, currency = "{price.currency}" }}\n'
 
 
+def _deployments(model: str) -> str:
+    names = [f"{MODELS[model].upstream}/{model}", *([f"{NEXT}/{model}"] if model == ELSEWHERE else [])]
+    return msgspec.json.encode(names).decode()
+
+
 SETTINGS = (
     "[local]\nenabled = false\n"
     + "".join(f'[[upstream]]\nname = "{name}"\nurl = "http://{name}.example/v1"\n' for name in _UPSTREAMS)
     + "".join(
-        f'[[model]]\nname = "{model}"\ndeployments = ["{kind.upstream}/{model}"]\n{_price(model)}'
+        f'[[model]]\nname = "{model}"\ndeployments = {_deployments(model)}\n{_price(model)}'
         for model, kind in MODELS.items()
     )
 )

@@ -32,6 +32,7 @@ from tokenweir.ledger.journal import Journal
 from tokenweir.ledger.messages import (
     NO_CHARGE,
     Charge,
+    Checkpoint,
     CloseAttempt,
     CostBound,
     DefinePrice,
@@ -96,6 +97,8 @@ MODELS = {
     "claude-sonnet-4.5": Kind("anthropic", _price("anthropic", "USD", 3_000_000, 15_000_000, 300_000), 66, 1_150, 8, 1.0),
     "qwen3-32b": Kind("gpu-box", None, 38, 240, 4, 1.0),
 }  # fmt: skip
+#: A model that is served elsewhere as well, and where.
+ELSEWHERE, NEXT = "kimi-k2.5", "siliconflow"
 _FAILURES = (
     (Outcome.UPSTREAM_ERROR, "the upstream answered 503"), (Outcome.TIMEOUT, "no first byte within 60 s"),
     (Outcome.UPSTREAM_BROKE, "the stream ended without its last event"), (Outcome.CANCELLED, "the client went away"),
@@ -135,6 +138,7 @@ class Seeding:
             SetLimit("account/northwind", Limit("USD", 40 * PICO, "month", model="gpt*")),
             SetLimit("key/key-ann", Limit("CNY", 30 * PICO, "day", "soft")),
             SetLimit("key/key-dana", Limit("calls", 8, "at once")),
+            *(SetLimit(f"run/{run}", limit) for run in ("run-000-kimi", "run-001-kimi") for limit in (Limit("CNY", 5 * PICO, "total"), Limit("tool calls", 40, "total"))),
             AddCredit(Credit("welcome", "northwind", "CNY", 150 * PICO, self.start_us)),
         )  # fmt: skip
         for kind in MODELS.values():
@@ -208,7 +212,7 @@ class Seeding:
 
     def day(self, number: int, calls: int) -> None:
         """Office hours, fewer at weekends, a little more each week."""
-        draw, begin = self.draw, self.start_us + number * DAY_US
+        draw, begin = self.draw, (self.start_us // DAY_US + number) * DAY_US
         weekend = (begin // DAY_US + 4) % 7 in (0, 6)
         count = int(calls * (0.35 if weekend else 1) * (0.6 + 0.8 * number / DAYS) * draw.uniform(0.85, 1.15))
         moments = sorted(begin + int(min(23.9, max(0, draw.gauss(7, 3.2))) * HOUR_US) for _ in range(count))
@@ -218,6 +222,8 @@ class Seeding:
                 self.run(*self.due.pop())
             if at_us >= self.now_us:
                 break
+            if at_us < self.start_us:
+                continue
             who = draw.choices(list(SHARES), list(SHARES.values()))[0]
             model = draw.choices(list(MODELS), weights)[0]
             prompt = int(draw.lognormvariate(10.0, 0.9))
@@ -281,6 +287,62 @@ class Seeding:
         self.journal.commit()
         self._record(name, who, model, began_us, at_us, after_seq, steps, verdict)
 
+    def failover(self, at_us: int, who: str) -> None:
+        """A call whose first upstream refused it, so that the next one answered."""
+        self.number += 1
+        kind, call = MODELS[ELSEWHERE], uuid7(at_us, self.number.to_bytes(10, "big"))
+        assert kind.price is not None
+        self.clock.step(at_us - self.clock.now_us())
+        bound = CostBound(kind.price.currency, 40_000 * kind.price.rates.input, kind.price.rates.output)
+        self.journal.apply(
+            OpenCall(0, call, at_us, f"key-{who}", who, "", ELSEWHERE, "chat", (bound,), False, 40_000, 2_000)
+        )
+        used = Usage(input=3_412, cache_read=18_944, output=486, reasoning=243)
+        priced = price_id(kind.price)[0], cost(kind.price, used), kind.price.currency
+        tries = (
+            (
+                NOTHING_USED,
+                ("", None, ""),
+                None,
+                Outcome.UPSTREAM_ERROR,
+                503,
+                f"{kind.upstream} answered 503",
+            ),
+            (used, priced, 1_240_000, Outcome.OK, 200, ""),
+        )
+        for number, (usage, price, first_us, outcome, status, reason) in enumerate(tries, 1):
+            upstream, ended_us = (
+                (kind.upstream, NEXT)[number - 1],
+                number * 420_000 + usage.completion * 15_000,
+            )
+            self.journal.apply(
+                CloseAttempt(
+                    0, call, uuid7(at_us, bytes([number]) * 10), number, number == len(tries), at_us + ended_us, upstream,
+                    f"{upstream}/{ELSEWHERE}", ELSEWHERE if price[0] else "", usage, *price, first_us, ended_us, status, outcome, reason,
+                    route=f"{number} of 2: as configured",
+                )
+            )  # fmt: skip
+        self.journal.commit()
+
+    def under_way(self, at_us: int, who: str, model: str, run: str) -> None:
+        """The next step of a run, which has not ended yet."""
+        self.number += 1
+        kind, call = MODELS[model], uuid7(at_us, self.number.to_bytes(10, "big"))
+        assert kind.price is not None
+        self.clock.step(at_us - self.clock.now_us())
+        bound = CostBound(kind.price.currency, 12_000 * kind.price.rates.input, kind.price.rates.output)
+        self.journal.apply(
+            OpenCall(0, call, at_us, f"key-{who}", who, run, model, "chat", (bound,), False, 12_000, 4_000)
+        )
+        used = Usage(input=1_204, cache_read=9_820, output=318, provenance=Provenance.COUNTED)
+        self.journal.apply(
+            Checkpoint(
+                0, call, call, 1, at_us + 9_000_000, kind.upstream, f"{kind.upstream}/{model}", used,
+                price_id(kind.price)[0], cost(kind.price, used), kind.price.currency,
+            )
+        )  # fmt: skip
+        self.journal.commit()
+
     def _record(
         self,
         name: str,
@@ -312,12 +374,17 @@ def seed_ledger(data: Path, now_us: int, *, calls_a_day: int = 150, seed: int = 
     seeding = Seeding(data, now_us, seed)
     seeding.terms()
     runs = (
-        ("ann", "kimi-k2.5", 9, Verdict.SOLVED), ("dana", "deepseek-v3.2", 12, Verdict.FAILED), ("chen", "glm-4.7", 7, Verdict.SOLVED),
+        ("chen", "kimi-k2.5", 6, None), ("ann", "kimi-k2.5", 9, Verdict.SOLVED), ("dana", "deepseek-v3.2", 12, Verdict.FAILED), ("chen", "glm-4.7", 7, Verdict.SOLVED),
         ("ann", "qwen3-max", 5, Verdict.SOLVED), ("bo", "kimi-k2.5", 14, Verdict.SOLVED), ("eli", "gpt-5.2", 6, Verdict.OUT_OF_BUDGET),
     )  # fmt: skip
-    seeding.due = [(now_us - number * 7 * HOUR_US, number, *run) for number, run in enumerate(runs, 1)]
+    # The first of them began some minutes ago and goes on.
+    seeding.due = [
+        (now_us - (number * 7 * HOUR_US or HOUR_US // 10), number, *run) for number, run in enumerate(runs)
+    ]
     for number in range(DAYS + 1):
         seeding.day(number, calls_a_day)
+    seeding.failover(now_us - 35_000_000, "ann")
+    seeding.under_way(now_us - 12_000_000, "chen", "kimi-k2.5", "run-000-kimi")
     seeding.store.close()
     for account in ("acme", "northwind"):
         issue(data, account, month_at(now_us - 31 * DAY_US, ZONE), FakeClock(now_us), "key_ops")

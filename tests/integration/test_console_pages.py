@@ -157,7 +157,7 @@ def test_deployments_tell_what_was_learned_in_the_last_hour(look: Look, shared: 
         assert row["Tokens/s"] == (str(round(said * 1e6 / took_us)) if well else "")
         assert row["Failed"] == str(sum(e.outcome not in (Outcome.OK, Outcome.CANCELLED) for e in mine))
         assert row["Breaker"] == "closed"
-    prices = {row["Deployment"]: row["Price now: in / cached / out"] for row in rows}
+    prices = {row["Deployment"]: row["Price now"] for row in rows}
     assert prices["moonshot/kimi-k2"] == "4 / 4 / 16 CNY"
 
 

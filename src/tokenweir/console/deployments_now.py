@@ -6,7 +6,7 @@ from tokenweir.console.outside import Served
 from tokenweir.console.page import Visit
 from tokenweir.console.periods import HOUR_US
 from tokenweir.console.price_words import price_now
-from tokenweir.console.table import Badge, Column, Link, Table
+from tokenweir.console.table import Badge, Column, Link, Table, without_empty
 from tokenweir.ledger.views.upstream_health import Lately, lately
 from tokenweir.routing.decide import COOLING_US
 
@@ -17,12 +17,9 @@ _COLUMNS = (
     Column("failed", "number"),
     Column("tokens_per_s", "number"),
     Column("ttft_p50", "ms"),
-    Column("ttft_p95", "ms"),
-    Column("cached", "share"),
     Column("price"),
-    Column("price_else", "long"),
-    Column("failed_at", "time"),
     Column("failure", "long"),
+    Column("price_else", "long"),
 )
 #: So many are shown, those that were called the most first.
 MOST = 200
@@ -55,15 +52,18 @@ def deployments_table(visit: Visit, served: Served, counters: Mapping[str, float
                 row.failed,
                 None if row.tokens_per_s is None else round(row.tokens_per_s),
                 _ms(row.ttft_at(0.5)),
-                _ms(row.ttft_at(0.95)),
-                row.cached_share,
                 visit.t("prices.unpriced") if price.currency is None else asked,
+                _failure(visit, row),
                 None if price.currency is None else price.remarks,
-                row.failed_us or None,
-                row.failure or None,
             )
         )
-    return Table(name="deployments", words="upstreams", columns=_COLUMNS, rows=rows)
+    table = Table(name="deployments", words="upstreams", columns=_COLUMNS, rows=rows)
+    return without_empty(table, ("failure", "price_else"))
+
+
+def _failure(visit: Visit, row: Lately) -> str | None:
+    """When it failed last, and what it said."""
+    return f"{visit.format.when(row.failed_us)} {row.failure}".strip() if row.failed_us else None
 
 
 def _breaker(visit: Visit, row: Lately, workers: int) -> Badge:

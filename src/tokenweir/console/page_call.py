@@ -28,8 +28,15 @@ _COLUMNS = (
     Column("reasoning", "number"),
     Column("usage_from"),
     Column("cost", "money"),
-    Column("outcome", "badge"),
+    Column("reason", "long"),
+)
+_ATTEMPTS = (
+    Column("number", "number"),
+    Column("deployment"),
     Column("route", "long"),
+    Column("outcome", "badge"),
+    Column("status", "number"),
+    Column("ttft", "ms"),
     Column("reason", "long"),
 )
 #: The words of `routing.decide`, by the console's keys.
@@ -72,11 +79,10 @@ def show(visit: Visit) -> Outcome:
     sums = sums_of(detail, tells_cost=reads_all(visit.asked.actor))
     rows = [_row(visit, item.entry) for item in detail.entries]
     table = Table(name="entries", words="call", columns=_COLUMNS, rows=rows, sorts=False)
-    table = without_empty(table, ("route",))  # there was no choice
     opened = detail.entries[0].entry
     return shown(
         "call.html",
-        tables=(table,),
+        tables=(_attempts(visit, detail), table),
         id=visit.path["id"],
         row=detail.row,
         opened=opened,
@@ -169,10 +175,31 @@ def _row(visit: Visit, entry: Entry) -> tuple[object, ...]:
         *(counts if told else (None,) * 5),
         visit.t(f"call.from_{usage.provenance.value}") if told else None,
         {entry.currency: cost} if cost is not None and entry.currency else None,
-        outcome_badge(entry.outcome),
-        _route(visit, entry.route) or None,
         entry.reason or None,
     )
+
+
+def _attempts(visit: Visit, detail: CallDetail) -> Table:
+    """Where it was tried, why there, and what came of it; without the reasons, where there was no choice."""
+    kept: dict[object, Entry] = {}
+    for item in detail.entries:
+        entry = item.entry
+        if entry.kind in (Kind.ATTEMPT, Kind.SETTLED, Kind.LATE) and entry.attempt:
+            kept[entry.attempt] = entry
+    rows = [
+        (
+            number,
+            entry.deployment,
+            _route(visit, entry.route) or None,
+            outcome_badge(entry.outcome),
+            entry.status or None,
+            None if entry.ttft_us is None else entry.ttft_us / 1_000,
+            entry.reason or None,
+        )
+        for number, entry in enumerate(kept.values(), 1)
+    ]
+    table = Table(name="attempts", words="call", columns=_ATTEMPTS, rows=rows, sorts=False)
+    return without_empty(table, ("route", "reason"))
 
 
 def _route(visit: Visit, text: str) -> str:

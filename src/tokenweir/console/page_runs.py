@@ -170,8 +170,8 @@ def _limits_table(visit: Visit, state: LedgerState, at_us: int, name: str) -> Ta
     """The run's own limits as bars."""
     scope = f"run/{name}"
     found = limits_of(state, at_us, scope) if sees_scope(visit.asked.terms, visit.asked.actor, scope) else ()
-    rows = [limit_cells(visit, now)[1:] for now in found]
-    return Table(name="limits", words="limits", columns=LIMITS[1:], rows=rows)
+    rows = [limit_cells(visit, now)[1:4] for now in found]  # it is one thing, and lasts no longer than a run
+    return Table(name="limits", words="limits", columns=LIMITS[1:4], rows=rows)
 
 
 def extent(steps: Sequence[StepNode], under_way: Sequence[CallNow] = (), now_us: int = 0) -> tuple[int, int]:
