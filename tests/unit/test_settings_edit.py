@@ -72,10 +72,12 @@ def test_a_setting_that_did_not_stand_there_joins_its_section_or_begins_one(edit
     edited.change("console.session_s", "3_600")
     edited.change("local.models", "hf:a/b/c.gguf, ./d.gguf")
     edited.change("server.idle_timeout_s", "2.5")
+    edited.change("console.trusted_proxies", '["10.0.0.0/8", "::1"]')
     text, settings = edited.file.read_text(), edited.now()
     assert settings.server.strict and settings.console.session_s == 3_600
     assert settings.local.models == ("hf:a/b/c.gguf", "./d.gguf")
     assert settings.limits.idle_timeout_s == 2.5
+    assert settings.console.trusted_proxies == ("10.0.0.0/8", "::1")
     assert settings.server.cors_origins == ("https://a.example",) and settings.upstreams[0].name == "kimi"
     assert [line for line in FILE.splitlines() if line and line not in text.splitlines()] == []
 
@@ -106,6 +108,11 @@ def test_every_setting_can_be_said_as_it_is_shown_and_comes_back_the_same(edited
         ("server.strict", "perhaps", "server.strict must be true or false, not 'perhaps'"),
         ("ledger.durability", "none", "must be one of 'fsync', 'os', not 'none'"),
         ("console.trusted_proxies", "10.0.0.0/99", "which is no address or network"),
+        (
+            "server.cors_origins",
+            '["a", 1]',
+            'must be texts with commas between them, or a list such as ["a", "b"]',
+        ),
         ("prices.url", "ftp://x", "must be an address that begins with http:// or https://"),
         ("server.port", "8787", "server.port stands so already"),
         ("upstream.api_key", "x", "upstream.api_key stands in a list; it is changed in the file itself"),

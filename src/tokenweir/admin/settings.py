@@ -6,8 +6,9 @@ from tokenweir.admin import problems
 from tokenweir.admin.desk import Asked
 from tokenweir.admin.forms import Body, LongWords, Page
 from tokenweir.admin.lookups import SettingNow
-from tokenweir.admin.problems import Problem
+from tokenweir.admin.problems import Problem, problem
 from tokenweir.core.errors import SettingsError
+from tokenweir.core.sentence import whole
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +48,7 @@ def put_setting(asked: Asked, name: str, body: SettingBody) -> ChangedSetting | 
     try:
         prepared = asked.desk.lookups.prepare_setting(name, body.value)
     except SettingsError as error:
-        return problems.refused(error)
+        return problem("wrong_form", whole(error))
     change = prepared.change
     refused = asked.change([change])
     if refused is not None:

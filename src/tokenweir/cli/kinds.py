@@ -150,6 +150,14 @@ def words(*known: str) -> Kind:
 
 
 def _text_list_text(text: str) -> tuple[str, ...]:
+    """With commas between them, or as the file has it: `["a", "b"]`."""
+    if text.strip().startswith("["):
+        try:
+            return tuple(msgspec.json.decode(text.strip(), type=list[str]))
+        except msgspec.DecodeError:
+            raise ValueError(
+                say('must be texts with commas between them, or a list such as ["a", "b"]')
+            ) from None
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 

@@ -38,7 +38,7 @@ def prepare(
         )
     fresh = _edited(was, row, _value(row, text))
     if fresh == was:
-        raise SettingsError(say("{name} stands so already", name=name))
+        raise SettingsError(say("the setting {name} stands so already", name=name))
     settings = load_settings(sources.environ, file=path, flags=sources.flags, text=fresh)
     check(settings)
     change = ChangeSetting(
@@ -52,7 +52,9 @@ def _row(name: str) -> Row:
     if name in rows:
         return rows[name]
     if name.partition(".")[0] in LISTS:
-        raise SettingsError(say("{name} stands in a list; it is changed in the file itself", name=name))
+        raise SettingsError(
+            say("the setting {name} stands in a list; it is changed in the file itself", name=name)
+        )
     raise SettingsError(say("there is no setting {name!r}; {hint}", name=name, hint=nearest(name, rows)))
 
 
@@ -63,7 +65,7 @@ def _value(row: Row, text: str | None) -> object:
         return row.kind.from_text(text)
     except ValueError as error:
         raise SettingsError(
-            say("{name} {wrong}", name=f"{row.section}.{row.name}", wrong=as_sentence(error))
+            say("the setting {name} {wrong}", name=f"{row.section}.{row.name}", wrong=as_sentence(error))
         ) from None
 
 
