@@ -24,4 +24,4 @@ class Around(NamedTuple):
     environ: Mapping[str, str]
     local: Local
     address: str
-    sources: Sources
+    sources: Sources = Sources({})
