@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tokenweir.gateway.config import Limits
 from tokenweir.gateway.request import Request
-from tokenweir.protocol.http import LAST_CHUNK, chunk, status_line
+from tokenweir.protocol.http import CHUNK, LAST_CHUNK, status_line
 from tokenweir.protocol.problems import Problem, problem_lines
 from tokenweir.protocol.wires import error_body, error_kind
 
@@ -151,7 +151,7 @@ class AnsweringConnection(asyncio.Protocol):
         """Some bytes of a streamed answer."""
         if self._transport is None or self._current is None or not data:
             return
-        framed = chunk(data) if self._current.version == "1.1" else data
+        framed = CHUNK % (len(data), data) if self._current.version == "1.1" else data
         if self._head:
             framed, self._head = self._head + framed, b""
         self._transport.write(framed)
@@ -161,7 +161,7 @@ class AnsweringConnection(asyncio.Protocol):
         if self._transport is None or self._current is None:
             return
         chunked = self._current.version == "1.1"
-        framed = (chunk(data) if data and chunked else data) + (LAST_CHUNK if chunked else b"")
+        framed = (CHUNK % (len(data), data) if data and chunked else data) + (LAST_CHUNK if chunked else b"")
         self._transport.write(self._head + framed)
         self._head = b""
         self._finished()

@@ -166,7 +166,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._unseen += len(data)
         try:
             self._parser.feed_data(data)
-            if self._pieces:
+            pieces = self._pieces
+            if len(pieces) == 1 and self._sink is not None:  # nearly every one
+                self._sink.answer_data(pieces.pop())
+            elif pieces:
                 self._hand_on()
         except httptools.HttpParserUpgrade:
             self._defect = "it switched protocols unasked"
@@ -265,12 +268,6 @@ class UpstreamConnection(asyncio.Protocol):
             self._pieces.append(data)
         else:
             self._unpack(self._inflate, data)
-
-    def on_chunk_header(self) -> None:
-        self._chunked = False
-
-    def on_chunk_complete(self) -> None:
-        self._chunked = self._inflate is None
 
     def on_message_complete(self) -> None:
         if not self._status or self._whole or self._defect:

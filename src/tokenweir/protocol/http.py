@@ -39,6 +39,8 @@ STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus
 }
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+#: One chunk of a chunked body: its length and itself, which must not be empty, since an empty chunk ends the body.
+CHUNK = b"%x\r\n%b\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -82,8 +84,3 @@ def to_client(name: bytes) -> bool:
 def connection_names(value: bytes) -> frozenset[bytes]:
     """The headers that a Connection header names (lower case): they belong to one hop and never travel on."""
     return frozenset(name.strip().lower() for name in value.split(b","))
-
-
-def chunk(data: bytes) -> bytes:
-    """One chunk of a chunked body; `data` must not be empty, since an empty chunk ends the body."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
