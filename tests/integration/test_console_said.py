@@ -51,7 +51,7 @@ def test_a_period_that_can_be_read_is_not_spoken_of(browser: Browser) -> None:
 
 def test_both_are_told_in_chinese(chinese: Browser) -> None:
     (told,) = notices(chinese.get("/calls?range=99x").text)
-    assert told.startswith("无法识别“range=99x”所指的时间,现显示 2026-")
+    assert told.startswith("无法识别“range=99x”所指的时间，现显示 2026-")
 
 
 def test_a_form_that_nobody_knows_shows_its_page_again_and_says_so(
@@ -97,7 +97,7 @@ def test_what_an_operation_refuses_is_told_in_both_languages(data: Path, clock: 
             "add",
             {"account": "acme", "amount": "x", "currency": "CNY"},
             "“amount”: this is not written",
-            "“金额”:格式不对。",
+            "“金额”：格式不对。",
         ),
         ("/keys", "create", {"name": ""}, "Fill in “name”.", "请填写“名称”。"),
     ):
@@ -115,9 +115,9 @@ def test_changes_settings_and_prices_are_told_in_chinese(data: Path, clock: Fake
         "/prices", "standing", id="gpus", upstream="vllm", amount="20", currency="CNY", per="hour", units="8"
     )
     audit = html.unescape(visitor.get("/audit").text)
-    assert '账户 new,隶属 acme,"New"' in audit
-    assert "vllm 的固定成本 gpus:8 个单位,每个每小时 20 CNY,按词元分摊" in audit
-    assert "监听地址;0.0.0.0 表示全部。" in visitor.get("/settings").text
-    assert "8 个单位,每个每小时 20 CNY,按词元分摊" in visitor.get("/prices").text
+    assert '账户 new，隶属 acme，"New"' in audit
+    assert "vllm 的固定成本 gpus：8 个单位，每个每小时 20 CNY，按词元分摊" in audit
+    assert "监听地址；0.0.0.0 表示全部。" in visitor.get("/settings").text
+    assert "8 个单位，每个每小时 20 CNY，按词元分摊" in visitor.get("/prices").text
     english = signed_in(Browser(application(data, clock, SETTINGS)))
     assert "account new, under acme, &#34;New&#34;" in english.get("/audit").text

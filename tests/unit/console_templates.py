@@ -7,6 +7,7 @@ import tokenweir
 from tokenweir.admin.form_faults import TEMPLATES
 from tokenweir.cli.settings_table import LISTS, settings_table
 from tokenweir.core.sentence import COMMA, LINE, STOP
+from tokenweir.ledger.changing import COMMAND_LINE
 from tokenweir.ledger.terms import COUNTED_UNITS
 from tokenweir.ledger.views import audit
 from tokenweir.ledger.windows import WINDOWS
@@ -27,6 +28,7 @@ TABLES = {
     *WINDOWS,
     "name",  # of a key, which new_key checks
     "account",
+    COMMAND_LINE,
     COMMA,
     LINE,
     STOP,

@@ -133,7 +133,7 @@ def test_what_msgspec_says_is_known_to_the_letter() -> None:
     error = msgspec.ValidationError("Expected `str` of length >= 1 - at `$.name`")
     fault = form_fault(error)
     assert str(fault) == str(error)
-    assert tell("zh", whole(fault)) == "“名称”:至少需要 1 个字符。"
+    assert tell("zh", whole(fault)) == "“名称”：至少需要 1 个字符。"
     assert tell("en", whole(fault)) == "“name”: it needs at least 1 characters."
     other = form_fault(msgspec.ValidationError("Something new - at `$.limits[0]`"))
     assert str(other) == "Something new - at `$.limits[0]`"

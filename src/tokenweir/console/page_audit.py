@@ -16,7 +16,7 @@ _COLUMNS = (
     Column("what", "long"),
 )
 #: What a change is on -> the page that shows it.
-_PAGES = {"key": "/keys/{}", "account": "/accounts/{}", "upstream": "/upstreams"}
+_PAGES = {"key": "/keys/{}", "account": "/accounts/{}", "upstream": "/upstreams", "invoice": "/invoices/{}"}
 
 
 def show(visit: Visit) -> Outcome:
@@ -48,7 +48,7 @@ def _row(visit: Visit, audited: Audited) -> tuple[object, ...]:
     return (
         audited.seq,
         audited.at_us,
-        audited.actor if actor is None else actor.name,
+        visit.tell(audited.actor) if actor is None else actor.name,
         Link(subject, visit.to(page.format(id)) if page else visit.to("/audit", subject=subject)),
         visit.tell(in_words(audited.change)),
     )

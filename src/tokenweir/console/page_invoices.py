@@ -31,7 +31,7 @@ LIST = (
     Column("due", "money"),
 )
 _LINES = (
-    Column("line", "link"),
+    Column("line"),
     Column("account"),
     Column("model"),
     Column("tokens_of"),
@@ -42,7 +42,7 @@ _LINES = (
     Column("price", "long"),
 )
 _GAPS = (
-    Column("line", "link"),
+    Column("line"),
     Column("account"),
     Column("model"),
     Column("why"),
@@ -157,12 +157,14 @@ def tables_of(visit: Visit, found: InvoiceAnswer) -> tuple[Table, ...]:
         (_line(visit, found, gap.line), gap.account, gap.model, visit.t(f"invoices.{gap.what}"), gap.attempts, sum(gap.tokens.values()))
         for gap in found.without_money
     ]  # fmt: skip
+    link = () if found.issued is None else (Column("line", "link"),)
+    lines, without = (*(link or _LINES[:1]), *_LINES[1:]), (*(link or _GAPS[:1]), *_GAPS[1:])
     return (
         _table("totals", _TOTALS, totals),
-        _table("lines", _LINES, [_cells(visit, found, line) for line in found.lines]),
-        _table("corrected", _LINES, [_cells(visit, found, line) for line in found.corrections]),
+        _table("lines", lines, [_cells(visit, found, line) for line in found.lines]),
+        _table("corrected", lines, [_cells(visit, found, line) for line in found.corrections]),
         _table("besides", _BESIDES, _besides(visit, found)),
-        _table("gaps", _GAPS, gaps),
+        _table("gaps", without, gaps),
     )
 
 
@@ -178,10 +180,10 @@ def _cells(visit: Visit, found: InvoiceAnswer, line: LineAnswer) -> tuple[object
     )  # fmt: skip
 
 
-def _line(visit: Visit, found: InvoiceAnswer, number: int) -> Link:
+def _line(visit: Visit, found: InvoiceAnswer, number: int) -> Link | int:
     """To what is behind it, once it is issued."""
     if found.issued is None:
-        return Link(str(number), visit.link())
+        return number
     return Link(str(number), visit.to(f"/invoices/{found.id}", line=number) + "#behind")
 
 

@@ -1,8 +1,9 @@
 """A provider's bill beside the ledger: what agrees, what differs, and what only one side has, each with the calls behind it."""
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
+from tokenweir.admin.forms import micros
 from tokenweir.admin.problems import Problem, problem
 from tokenweir.billing.reconcile import Outcome as Of
 from tokenweir.billing.reconcile_answer import CellAnswer, ReconcileAnswer, SectionAnswer, SideAnswer
@@ -12,6 +13,7 @@ from tokenweir.console.long_work import asked_after, begun
 from tokenweir.console.page import Outcome, Redirect, Visit, shown
 from tokenweir.console.table import Badge, Column, Link, Table
 from tokenweir.core.sentence import say
+from tokenweir.core.usage import TOKEN_CLASSES
 from tokenweir.ledger.views import upstreams
 
 #: A gateway's worker passes no longer form on; a bill shrinks to a tenth as a ZIP.
@@ -33,7 +35,7 @@ _CELLS = (
     Column("outcome", "badge"),
     Column("period"),
     Column("model"),
-    Column("item"),
+    Column("item", "long"),
     Column("calls", "link"),
     Column("ours_tokens", "number"),
     Column("theirs_tokens", "number"),
@@ -54,8 +56,8 @@ def show(visit: Visit) -> Outcome:
     if isinstance(found, Problem):
         visit.problem, found = found, None
     assert found is None or isinstance(found, ReconcileAnswer)
-    sections = [] if found is None else list(enumerate(found.sections))
-    tables = [table for place, section in sections for table in _tables(visit, found, place, section)]
+    sections = [] if found is None else [_spanned(visit, *one) for one in enumerate(found.sections)]
+    tables = [table for place, section, _, _ in sections for table in _tables(visit, found, place, section)]
     forms = shipped_bill_formats()
     return shown(
         "reconcile.html",
@@ -70,6 +72,12 @@ def show(visit: Visit) -> Outcome:
         most_kib=MOST_BYTES // 1024,
         most_cells=MOST_CELLS,
     )
+
+
+def _spanned(visit: Visit, place: int, section: SectionAnswer) -> tuple[int, SectionAnswer, str, str]:
+    """With its first and its last day, as who looks counts days."""
+    since_us, until_us = (micros(datetime.fromisoformat(text)) for text in (section.since, section.until))
+    return place, section, visit.format.day(since_us), visit.format.day(until_us - 1)
 
 
 def compare(visit: Visit, fields: Mapping[str, str]) -> Outcome:
@@ -111,6 +119,13 @@ def _tables(
     )
 
 
+def _item(visit: Visit, item: str) -> str:
+    """Classes of tokens by their names; a provider's own word as it is."""
+    names = item.split("+")
+    known = all(name in TOKEN_CLASSES for name in names)
+    return ", ".join(visit.t(f"class.{name}") for name in names) if known else item
+
+
 def _badge(outcome: str) -> Badge:
     of = Of(outcome)
     return Badge(outcome, _TONES[of], f"reconcile.{of.name.lower()}")
@@ -139,7 +154,7 @@ def _cell(visit: Visit, upstream: str, names: set[str], cell: CellAnswer) -> tup
         _badge(cell.outcome),
         cell.period,
         cell.model or None,
-        cell.request or cell.item or None,
+        cell.request or _item(visit, cell.item) or None,
         Link(visit.t("reconcile.to_calls"), calls),
         *_sides(cell.ours, cell.theirs),
         ", ".join(f"{file}:{row}" for file, row in cell.rows) or None,
