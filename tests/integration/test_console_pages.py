@@ -79,7 +79,7 @@ def test_the_arithmetic_of_a_call_adds_up_to_its_cost(look: Look, shared: Path, 
     assert "2 of 3: vllm/kimi-k2 is drained; zhipu/kimi-k2 failed a moment ago" in text
     browser.post("/preferences", language="zh", theme="dark", zone="UTC", here="/console")
     chinese = look(f"/calls/{found.call}")
-    assert "3 个中的第 2 个:vllm/kimi-k2 已停用;zhipu/kimi-k2 刚刚失败" in chinese
+    assert "3 个中的第 2 个：vllm/kimi-k2 已停用；zhipu/kimi-k2 刚刚失败" in chinese
 
 
 def test_every_table_comes_as_csv_with_the_rows_of_the_page(browser: Browser, shared: Path) -> None:
