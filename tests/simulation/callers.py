@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 INPUT, OUTPUT = 4, 16  # pico a token
 CHARGED = (5, 20)  # of what some models are charged at
 CORRECTED = (3, 30)  # what calls turn out to have cost
-KEYS = {"k1": "person", "k2": "team", "k3": "other", "k4": "paying", "k5": "free"}
+KEYS = {"k1": "person", "k2": "team", "k3": "other", "k4": "paying", "k5": "free", "k6": "planned"}
 RUNS = {"k2": "r", "k3": "r"}
 _KEYS = tuple(KEYS)
 MODELS = ("small", "large", "charged")
 #: The account above, and the time zone, at the beginning; then what they may become.
 ACCOUNTS = {
     "org": ("", "Asia/Shanghai"), "team": ("org", ""), "person": ("team", ""), "other": ("org", "America/New_York"),
-    "paying": ("", ""), "free": ("", ""),
+    "paying": ("", ""), "free": ("", ""), "planned": ("", "Asia/Tokyo"),
 }  # fmt: skip
 MOVES = (
     ("person", ("team", "other", "")),
@@ -69,6 +69,9 @@ LIMITS = (
     ("account/paying", "small", "calls", "hour", "soft", 300),
 )
 CREDIT = 20_000_000
+#: Tokens a month of the account "planned", whose calls beyond them are billed; and whose zones its months may become.
+ALLOWANCE = 1_500_000
+PLANNED_ZONES = ("Asia/Tokyo", "UTC", "America/New_York")
 
 
 @dataclass

@@ -5,7 +5,20 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from callers import ACCOUNTS, APPLIED, CORRECTED, CREDIT, KEYS, LIMITS, MOVES, PRICE_IDS, ZONES, Worker
+from callers import (
+    ACCOUNTS,
+    ALLOWANCE,
+    APPLIED,
+    CORRECTED,
+    CREDIT,
+    KEYS,
+    LIMITS,
+    MOVES,
+    PLANNED_ZONES,
+    PRICE_IDS,
+    ZONES,
+    Worker,
+)
 from referee import Cap, Referee, WatchedJournal
 from world import US, Machine, Process, Side, join
 
@@ -108,6 +121,7 @@ class Gateways:
             *(t.SetKey(t.KeyRecord(k, k, a, k.encode() * 16, k, 0)) for k, a in KEYS.items()),
             *(t.SetLimit(name[0], cap.limit) for name, cap in caps.items()),
             t.AddCredit(t.Credit("c0", "paying", "CNY", self._sized(CREDIT), 1)),
+            self._planned(ACCOUNTS["planned"][1]), self._plan(1),
         )  # fmt: skip
         self.workers = [Worker(self, f"w{n}") for n in range(workers)]
         self._born = workers
@@ -211,6 +225,22 @@ class Gateways:
         id = f"c{machine.draw.getrandbits(60)}"
         self._change(t.AddCredit(t.Credit(id, "paying", "CNY", self._sized(CREDIT // 10), 1, expires_us)))
 
+    def _planned(self, zone: str) -> t.SetAccount:
+        return t.SetAccount(t.AccountRecord("planned", "", "", zone, "bill"))
+
+    def _plan(self, size: float) -> t.SetPlan:
+        return t.SetPlan(
+            "planned", t.Plan("p", "CNY", allowance=self._sized(ALLOWANCE * size), allowance_unit="tokens")
+        )
+
+    def _change_a_plan(self) -> None:
+        """What it includes, or whose months it goes by."""
+        machine = self.machine
+        if machine.draw.random() < 0.7:
+            self._change(self._plan(machine.pick((0, 0.3, 1, 1.5, 3))))
+        else:
+            self._change(self._planned(machine.pick(PLANNED_ZONES)))
+
     def _end_a_credit(self) -> None:
         now_us = self.machine.clock.now_us()
         good = [lot.id for lot in self.referee.lots[1:] if lot.expires_us > now_us]
@@ -301,6 +331,8 @@ class Gateways:
             assert told.get(call) == ("ok", tokens), (
                 f"{call.hex()}: the client has {tokens}, the ledger {told.get(call)}"
             )
+        covered = "SELECT count(*) FROM entries WHERE covered_tokens > 0"
+        self.seen["covered by an allowance"] += self.writer.store._db.execute(covered).fetchone()[0]
         self.seen["entries"] += report.entries
         self.seen["finished"] += len(self.finished)
 
@@ -313,6 +345,6 @@ class Gateways:
 
 _FATES = (
     *["kill a worker"] * 3, *["kill the writer"] * 3, "kill everything", *["cut a connection"] * 3, *["stop a worker"] * 3, *["fill the disk"] * 2,
-    *["silence the writer"] * 2, *["change a limit"] * 6, *["top up"] * 3, "end a credit", *["move an account"] * 2, *["change a zone"] * 2, *["correct prices"] * 2,
+    *["silence the writer"] * 2, *["change a limit"] * 6, *["top up"] * 3, "end a credit", *["move an account"] * 2, *["change a zone"] * 2, *["change a plan"] * 3, *["correct prices"] * 2,
     *["step the clock"] * 8,
 )  # fmt: skip

@@ -42,7 +42,7 @@ def a_world(seed: int, calls: int, data: Path) -> Counter[str]:
 @pytest.mark.parametrize("seed", range(SEED, SEED + 4))
 def test_the_laws_hold_whatever_befalls_the_gateways(seed: int, tmp_path: Path) -> None:
     seen = a_world(seed, 1_500, tmp_path / "data")
-    assert seen["cut"] and seen["refused limit"] and seen["finished"]
+    assert seen["cut"] and seen["refused limit"] and seen["finished"] and seen["covered by an allowance"]
 
 
 def test_one_seed_is_one_world(tmp_path: Path) -> None:
