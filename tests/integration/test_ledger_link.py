@@ -26,7 +26,7 @@ from tokenweir.ledger.changing import make_changes
 from tokenweir.ledger.database import DATABASE_NAME
 from tokenweir.ledger.frames import frame
 from tokenweir.ledger.journal import Journal
-from tokenweir.ledger.link import SocketLedgerLink
+from tokenweir.ledger.link import LedgerLink
 from tokenweir.ledger.messages import CloseAttempt, OpenCall, OpenResult, Snapshot
 from tokenweir.ledger.schema import SOCKET_NAME
 from tokenweir.ledger.service import take_lock
@@ -84,7 +84,7 @@ class Worker:
 
     def __init__(self, data: Path, name: str = "w", confirm_within_s: float = DEADLINE_S) -> None:
         self._loop = asyncio.get_running_loop()
-        self.link = SocketLedgerLink(
+        self.link = LedgerLink(
             self._loop,
             data,
             name,

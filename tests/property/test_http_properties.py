@@ -22,7 +22,7 @@ from tokenweir.gateway.upstream_connection import (
     UpstreamConnection,
 )
 from tokenweir.ledger.terms import KeyRecord
-from tokenweir.protocol.http import chunk
+from tokenweir.protocol.http import CHUNK
 from tokenweir.protocol.problems import Problem, unauthorized
 
 KEY = KeyRecord("k", "k", "team", b"", "k", 0)
@@ -334,6 +334,10 @@ ANSWERS = st.sampled_from(
         b"HTTP/1.1 204 None\r\n\r\n",
     ]
 )
+
+
+def chunk(data: bytes) -> bytes:
+    return CHUNK % (len(data), data)
 
 
 def test_chunks_of_one_read_are_handed_on_as_one_piece_where_that_may_be() -> None:

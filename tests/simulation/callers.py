@@ -13,7 +13,7 @@ from world import Process, Side
 from tokenweir.catalog.price import AppliedPrice, Rates
 from tokenweir.core.usage import Usage
 from tokenweir.ledger.entries import Outcome
-from tokenweir.ledger.link import RECONNECT_S, SocketLedgerLink
+from tokenweir.ledger.link import RECONNECT_S, LedgerLink
 from tokenweir.ledger.messages import (
     NO_CHARGE,
     Charge,
@@ -96,7 +96,7 @@ class Worker:
         self.process = Process(self.machine, self._connect)
         self.under_way: dict[bytes, Call] = {}
         self.side: Side | None = None
-        self.link = SocketLedgerLink(
+        self.link = LedgerLink(
             self.process, gateways.data, name, lambda: tuple(self.under_way), durability="os"
         )
         self.link.connect()

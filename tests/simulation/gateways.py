@@ -25,7 +25,7 @@ from world import US, Machine, Process, Side, join
 from tokenweir.core.errors import LedgerError
 from tokenweir.core.ids import uuid7
 from tokenweir.ledger import terms as t
-from tokenweir.ledger.link import SocketLedgerLink
+from tokenweir.ledger.link import LedgerLink
 from tokenweir.ledger.messages import (
     NO_CHARGE,
     CloseAttempt,
@@ -68,7 +68,7 @@ class WriterProcess:
         self.writer = Writer(self.journal, self.process, gateways.data)
         self._sides: list[Side] = []
 
-    def accept(self, process: Process, link: SocketLedgerLink) -> Side:
+    def accept(self, process: Process, link: LedgerLink) -> Side:
         side = join(self._machine, (process, link), (self.process, Connection(self.writer)))
         self._sides = [known for known in self._sides if known.other is not None] + [side]
         return side

@@ -38,7 +38,6 @@ class Child(msgspec.Struct):
     started_us: int = 0
     failures: int = 0  # in a row
     start_at_us: int = 0
-    last_status: int = 0
 
 
 def pause_us(failures: int) -> int:

@@ -111,7 +111,7 @@ class Supervisor:
                     self._ended(child, status)
 
     def _ended(self, child: Child, status: int) -> None:
-        child.pid, child.last_status = 0, status
+        child.pid = 0
         if child.stage <= self._stopping:
             return
         now_us = self._clock.steady_us()

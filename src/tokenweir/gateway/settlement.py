@@ -13,7 +13,7 @@ from tokenweir.gateway.attempt import Attempt
 from tokenweir.gateway.metrics import Counters
 from tokenweir.ledger.budgets import Spent
 from tokenweir.ledger.entries import Outcome
-from tokenweir.ledger.link import SocketLedgerLink
+from tokenweir.ledger.link import LedgerLink
 from tokenweir.ledger.messages import NO_CHARGE, Charge, Checkpoint, CloseAttempt
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def paid(call: "Call", attempt: Attempt, usage: Usage) -> Spent:
     return Spent(usage.total, found.cost_pico or 0, found.currency)
 
 
-def _amount(link: SocketLedgerLink, applied: AppliedPrice, usage: Usage) -> tuple[str, int | None, str]:
+def _amount(link: LedgerLink, applied: AppliedPrice, usage: Usage) -> tuple[str, int | None, str]:
     """Id of the applied price, pico, currency."""
     pico = None if usage.provenance is _UNKNOWN else cost(applied, usage)
     return link.define_price(price_id(applied)[1]), pico, applied.currency

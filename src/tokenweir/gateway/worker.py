@@ -32,7 +32,7 @@ from tokenweir.gateway.runs import Runs
 from tokenweir.gateway.token_count import TokenCount
 from tokenweir.gateway.upstream import Upstream
 from tokenweir.ledger.frames import FrameReader
-from tokenweir.ledger.link import SocketLedgerLink
+from tokenweir.ledger.link import LedgerLink
 from tokenweir.ledger.terms import KeyRecord
 from tokenweir.protocol import problems
 from tokenweir.protocol.problems import Problem
@@ -59,9 +59,7 @@ class Worker:
         self.ids = IdSource(clock.now_us, os.urandom)
         self.plan = Plan(config)
         self.limits = config.limits
-        self.link = SocketLedgerLink(
-            self.loop, data_dir, worker, lambda: tuple(self.calls), durability=durability
-        )
+        self.link = LedgerLink(self.loop, data_dir, worker, lambda: tuple(self.calls), durability=durability)
         self.control = control_process(data_dir, self.loop, TICKS_PER_S)
         self.connections: set[ClientConnection] = set()
         self.calls: dict[bytes, Call] = {}

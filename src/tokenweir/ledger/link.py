@@ -58,8 +58,13 @@ class Waiting(msgspec.Struct):
     durable: Callable[[], None] | None  # until it was called
 
 
-class SocketLedgerLink(asyncio.Protocol):
-    """`LedgerLink` over the writer's Unix socket. See its protocol in `ledger.client`."""
+class LedgerLink(asyncio.Protocol):
+    """A worker's side of the ledger, over the writer's Unix socket. Callbacks run on the worker's loop, once each.
+
+    Operations of one turn of the loop travel as one write. Those that are not yet durable when the connection is lost are
+    sent again, for as long as it takes; an opening whose connection is lost before its answer is told to be unavailable
+    instead, so that its caller can answer 503.
+    """
 
     def __init__(
         self,
@@ -97,7 +102,7 @@ class SocketLedgerLink(asyncio.Protocol):
         self._closing = False
         self._connecting: asyncio.Task[None] | None = None
 
-    # --- LedgerLink
+    # --- for calls
 
     @property
     def available(self) -> bool:
@@ -110,7 +115,7 @@ class SocketLedgerLink(asyncio.Protocol):
         return self._seq
 
     def open(self, operation: OpenCall, done: Opened) -> None:
-        """Reserve."""
+        """Reserve; `done(None)` when the ledger cannot be reached or written."""
         if not self.available:
             done(None)
             return
@@ -127,7 +132,7 @@ class SocketLedgerLink(asyncio.Protocol):
         self._keep(operation, durable)
 
     def define_price(self, applied: bytes) -> str:
-        """The id of an applied price."""
+        """The id of an applied price (JSON of AppliedPrice), written before anything that refers to it."""
         known = self._prices.get(applied)
         if known is None:
             known = hashlib.blake2b(applied, digest_size=16).hexdigest()
