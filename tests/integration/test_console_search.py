@@ -78,3 +78,17 @@ def test_a_cost_that_is_none_is_refused_and_a_huge_one_finds_nothing(browser: Br
     assert answer.status == 200
     assert CALL.findall(answer.text) == []
     assert ("Something in it is missing or wrong" in answer.text) == ("9999" not in wrong)
+
+
+def test_a_period_that_is_long_past_has_its_calls_and_the_newest_have_theirs(
+    browser: Browser, shared: Path
+) -> None:
+    signed_in(browser)
+    since_us, until_us = 1_793_577_600_000_000, 1_793_750_400_000_000  # 2 and 3 November, UTC
+    db = open_reader(shared)
+    newest, past = calls(db), calls(db, since_us=since_us, until_us=until_us)
+    db.close()
+    assert found(browser, "")[0] == [row.call[-12:] for row in newest]
+    listed = CALL.findall(browser.get("/calls?from=2026-11-02&to=2026-11-03").text)
+    assert listed == [row.call[-12:] for row in past]
+    assert len(listed) > 20

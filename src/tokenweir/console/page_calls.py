@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from tokenweir.admin.problems import Problem, problem
 from tokenweir.admin.rights import reads_all
 from tokenweir.console.page import Outcome, Visit, shown
-from tokenweir.console.periods import Period
+from tokenweir.console.periods import HOUR_US, Period
 from tokenweir.console.table import Badge, Column, Link, Table
 from tokenweir.core.money import check_currency, parse_amount
 from tokenweir.core.sentence import whole
@@ -17,7 +17,9 @@ from tokenweir.ledger.views.reader import seq_before
 
 ON_A_PAGE = 50
 #: Entries of the ledger that one page looks through; a search for what is rare goes on from there by its link.
-MOST_SCANNED = 300_000
+MOST_SCANNED = 200_000
+#: How much later than a call's end its entry may have been written: the ledger's database may have been away.
+LATEST_US = 7 * 24 * HOUR_US
 _FILTERS = ("account", "key", "run", "model", "outcome", "upstream", "deployment", "cost", "ms")
 COLUMNS = (
     Column("at", "time"),
@@ -79,6 +81,15 @@ def _floor(visit: Visit, period: Period) -> int:
     return floor if floor > seq_before(visit.db, period.since_us) else 0
 
 
+def _top(visit: Visit, period: Period, before: int | None) -> int | None:
+    """The entry that a page begins before; None: at the newest. What is much newer than the period is not looked through."""
+    latest_us = period.until_us + LATEST_US
+    if latest_us >= visit.asked.now_us:
+        return before
+    top = seq_before(visit.db, latest_us) + 1
+    return top if before is None else min(before, top)
+
+
 def _at(visit: Visit, seq: int) -> int:
     found = visit.db.execute(
         "SELECT at_us FROM entries WHERE seq >= ? ORDER BY seq LIMIT 1", (seq,)
@@ -91,7 +102,7 @@ def _found(visit: Visit, period: Period, floor: int) -> list[CallRow] | Problem:
     try:
         cost = _amount(query["cost"], query["currency"])
         slowest_us = int(float(query["ms"]) * 1000) if query.get("ms") else None
-        before = int(query["after"]) if query.get("after") else None
+        before = _top(visit, period, int(query["after"]) if query["after"] else None)
     except ValueError as error:
         return problem("wrong_form", whole(error))
     accounts = visit.accounts

@@ -110,6 +110,8 @@ def calls(
     asked: tuple[tuple[str, str | int | None], ...] = (
         ("seq < ?", before_seq),
         ("seq > ?", since_seq or None),
+        ("at_us >= ?", since_us),
+        ("at_us < ?", until_us),
         (f"account IN ({connection.database.names.format('?')})", named),
         ("key = ?", key or None),
         ("run = ?", run or None),
@@ -117,15 +119,13 @@ def calls(
         ("outcome = ?", outcome or None),
         ("upstream = ?", upstream or None),
         ("deployment = ?", deployment or None),
-        ("at_us >= ?", since_us),
-        ("at_us < ?", until_us),
         ("duration_us >= ?", min_duration_us),
     )
     conditions: list[tuple[str, tuple[str | int, ...]]] = [
         (text, (value,)) for text, value in asked if value is not None
     ]
     conditions += [] if min_cost is None else [costs_at_least(*min_cost, as_paid=as_paid)]
-    where = " AND ".join([_FIRST_END, *(text for text, _ in conditions)])
+    where = " AND ".join([*(text for text, _ in conditions), _FIRST_END])
     query = f"SELECT {COLUMNS} FROM entries WHERE {where} ORDER BY seq DESC LIMIT ?"
     values = [*(value for _, some in conditions for value in some), min(limit, MAX_PAGE)]
     return [_call_row(connection, record) for record in connection.execute(query, values).fetchall()]
