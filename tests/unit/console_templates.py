@@ -5,17 +5,19 @@ from pathlib import Path
 
 import tokenweir
 from tokenweir.admin.form_faults import TEMPLATES
+from tokenweir.catalog.bill_formats import shipped_bill_formats
 from tokenweir.cli.settings_table import LISTS, settings_table
 from tokenweir.core.sentence import COMMA, LINE, STOP
 from tokenweir.ledger.changing import COMMAND_LINE
+from tokenweir.ledger.limit_text import FORMS
 from tokenweir.ledger.terms import COUNTED_UNITS
 from tokenweir.ledger.views import audit
 from tokenweir.ledger.windows import WINDOWS
 
 PACKAGE = Path(tokenweir.__file__).parent
 #: Functions whose first argument is a template, where it is a literal; those of the command line are for it alone.
-#: Of the command line's files, those that say what is wrong with a setting.
-SETTINGS = frozenset({"kinds.py", "settings_edit.py"})
+#: Of the command line's files, those that say what is wrong with a setting, and why an upstream is there.
+SETTINGS = frozenset({"kinds.py", "settings_edit.py", "resolve_upstreams.py"})
 SAY = frozenset({"say", "_detail"})
 #: Templates that stand in tables, and words that fill the blanks of others.
 TABLES = {
@@ -24,6 +26,8 @@ TABLES = {
     *audit._PER.values(),
     *audit._EACH.values(),
     *audit._BY.values(),
+    *FORMS.values(),
+    *(form.title for form in shipped_bill_formats().values()),
     *COUNTED_UNITS,
     *WINDOWS,
     "name",  # of a key, which new_key checks

@@ -14,6 +14,7 @@ from tokenweir.cli.settings import UpstreamSettings
 from tokenweir.cli.settings_file import nearest
 from tokenweir.cli.targets import targets_of
 from tokenweir.core.errors import SettingsError
+from tokenweir.core.sentence import say
 from tokenweir.gateway.config import UpstreamConfig
 
 #: An explicitly declared price of nothing: the local engine.
@@ -47,7 +48,7 @@ def configured_upstream(
     dialects = dialects_of(provider.id if provider else "", setting.kind if setting.kind != "openai" else "")
     headers = _headers(setting, variables, environ, dialects.key_header)
     upstream = _upstream(setting, url, headers, environ, ask_usage, dialects)
-    return Draft(upstream=upstream, offers={o.model: o for o in offers}, why="in the settings")
+    return Draft(upstream=upstream, offers={o.model: o for o in offers}, why=say("in the settings"))
 
 
 def provider_of(setting: UpstreamSettings, providers: Iterable[KnownProvider]) -> KnownProvider | None:
@@ -143,7 +144,7 @@ def discovered_upstreams(environ: Mapping[str, str], book: Book, engines: tuple[
             local=True,
         )
         offers = {offer.model: offer for offer in engine.offers}
-        drafts.append(Draft(upstream=upstream, offers=offers, why="found on this machine"))
+        drafts.append(Draft(upstream=upstream, offers=offers, why=say("found on this machine")))
     used: set[str] = set()
     for provider in book.providers():
         variable = next((v for v in provider.key_variables if environ.get(v, "").strip()), None)
@@ -155,7 +156,9 @@ def discovered_upstreams(environ: Mapping[str, str], book: Book, engines: tuple[
         headers = (_key(dialects.key_header, environ[variable].strip()),)
         upstream = _upstream(setting, provider.url, headers, environ, provider.ask_usage, dialects)
         offers = {offer.model: offer for offer in book.offers(provider.id)}
-        drafts.append(Draft(upstream=upstream, offers=offers, why=f"{variable} is set"))
+        drafts.append(
+            Draft(upstream=upstream, offers=offers, why=say("{variable} is set", variable=variable))
+        )
     return drafts
 
 
@@ -175,7 +178,7 @@ def local_upstream(engine: Engine, taken: list[str]) -> Draft:
     )
     free = Price(ref=LOCAL_PRICE_REF, currency="CNY", brackets=(Bracket(0, Rates(input=0, output=0)),))
     offers = {o.model: msgspec.structs.replace(o, prices=o.prices or (free,)) for o in engine.offers}
-    return Draft(upstream=upstream, offers=offers, why="started by weir")
+    return Draft(upstream=upstream, offers=offers, why=say("started by weir"))
 
 
 def _free_name(wanted: str, taken: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from tokenweir.console.fields import said
 from tokenweir.console.page import Outcome, Redirect, Visit, shown
 from tokenweir.console.table import Bar, Column, Link, Table
 from tokenweir.core.sentence import say
+from tokenweir.ledger.limit_text import limit_in_words
 from tokenweir.ledger.views.limits import LimitNow, limits_now
 
 COLUMNS = (
@@ -26,7 +27,14 @@ def show(visit: Visit) -> Outcome:
     """All of them; with `?scope=` those of one thing."""
     table = limits_table(visit, visit.query["scope"])
     found = found_limits(visit, visit.query["scope"])
-    return shown("limits.html", tables=(table,), kinds=KINDS, found=found, scope=visit.query["scope"])
+    return shown(
+        "limits.html",
+        tables=(table,),
+        kinds=KINDS,
+        found=found,
+        words_of=lambda now: visit.tell(limit_in_words(now.limit)),
+        scope=visit.query["scope"],
+    )
 
 
 def found_limits(visit: Visit, scope: str) -> list[LimitNow]:
@@ -46,7 +54,7 @@ def limit_cells(visit: Visit, now: LimitNow) -> tuple[object, ...]:
     return (
         scope_link(visit, now.scope),
         Bar(now.spent, now.reserved, now.limit.amount, now.limit.unit),
-        visit.format.grouped(now.text),
+        visit.format.grouped(visit.tell(limit_in_words(now.limit))),
         now.limit.model or visit.t("limits.all_models"),
         now.renews_at_us,
         now.zone if now.limit.window in ("day", "month") else None,

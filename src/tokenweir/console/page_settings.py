@@ -27,7 +27,9 @@ def show(visit: Visit) -> Outcome:
     """All that stand once, one of them to be changed where the query names it; then upstreams and models."""
     settings, served = visit.outside.settings(), visit.outside.served()
     rows = [_row(visit, setting) for setting in settings]
-    upstreams = [(u.name, u.kind, u.address, ", ".join(u.dialects), u.why) for u in served.upstreams]
+    upstreams = [
+        (u.name, u.kind, u.address, ", ".join(u.dialects), visit.tell(u.why)) for u in served.upstreams
+    ]
     models = [
         (model.name, ", ".join(d.name for d in model.deployments), ", ".join(model.aliases) or None)
         for model in served.models

@@ -60,7 +60,7 @@ def show(visit: Visit) -> Outcome:
                 row.last_us or None,
                 sum(d.upstream == name for m in served.models for d in m.deployments),
                 None if upstream is None else upstream.kind,
-                None if upstream is None else f"{upstream.address} ({upstream.why})",
+                None if upstream is None else f"{upstream.address} ({visit.tell(upstream.why)})",
             )
         )
     table = without_empty(

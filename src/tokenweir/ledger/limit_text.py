@@ -3,7 +3,7 @@
 import re
 
 from tokenweir.core.money import SYMBOLS, format_pico, parse_amount
-from tokenweir.core.sentence import say
+from tokenweir.core.sentence import Sentence, say
 from tokenweir.ledger.terms import COUNTED_UNITS, Limit
 
 EXAMPLES = say('"¥5/day", "20 USD/month", "2M tokens/month", "100 calls/minute" or "4 calls at once"')
@@ -103,11 +103,28 @@ def _money(text: str, number: str, digits: int) -> int:
     return pico
 
 
+#: A limit by its window, as `parse_limit` reads it.
+FORMS = {
+    "at once": "{amount} {unit} at once",
+    "minute": "{amount} {unit}/minute",
+    "hour": "{amount} {unit}/hour",
+    "day": "{amount} {unit}/day",
+    "month": "{amount} {unit}/month",
+    "total": "{amount} {unit}",
+}
+
+
 def format_limit(limit: Limit) -> str:
     """A text that `parse_limit` reads back as the same limit."""
-    amount = str(limit.amount) if limit.unit in COUNTED_UNITS else format_pico(limit.amount)
-    between = {"total": "", "at once": " at once"}.get(limit.window, f"/{limit.window}")
-    return f"{amount} {limit.unit}{between}{' soft' if limit.mode == 'soft' else ''}"
+    return str(limit_in_words(limit))
+
+
+def limit_in_words(limit: Limit) -> Sentence:
+    """The same as a sentence, for other languages."""
+    is_counted = limit.unit in COUNTED_UNITS
+    amount = str(limit.amount) if is_counted else format_pico(limit.amount)
+    told = say(FORMS[limit.window], amount=amount, unit=say(limit.unit) if is_counted else limit.unit)
+    return say("{limit} soft", limit=told) if limit.mode == "soft" else told
 
 
 def currency_of(word: str, text: str) -> str:

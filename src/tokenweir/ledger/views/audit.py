@@ -7,7 +7,7 @@ from tokenweir.core.money import format_per_mtok, format_pico
 from tokenweir.core.sentence import Sentence, listed, say
 from tokenweir.ledger import terms as t
 from tokenweir.ledger.amount_text import format_allowance
-from tokenweir.ledger.limit_text import format_limit
+from tokenweir.ledger.limit_text import limit_in_words
 from tokenweir.ledger.terms import COUNTED_UNITS, Change
 from tokenweir.ledger.views.reader import iso_time
 
@@ -107,7 +107,7 @@ def _key(change: t.SetKey) -> Sentence:
 
 
 def _limit(change: t.SetLimit) -> Sentence:
-    limit, scope = format_limit(change.limit), change.scope
+    limit, scope = limit_in_words(change.limit), change.scope
     if change.limit.model:
         return say("limit {limit} of {model} on {scope}", limit=limit, model=change.limit.model, scope=scope)
     return say("limit {limit} on {scope}", limit=limit, scope=scope)
