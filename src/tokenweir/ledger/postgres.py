@@ -6,6 +6,7 @@ writer's for as long as it holds an advisory lock, so that of several machines o
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -82,7 +83,11 @@ class PostgresConnection:
         self._run(copy)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Let go of it. Another may have the writer's lock at once, and not only when the server has noticed."""
+        import psycopg
+
+        with suppress(psycopg.Error):
+            self._db.execute(b"SELECT pg_advisory_unlock_all()")
         self._db.close()
 
     def _run(self, statement: Callable[[], T]) -> T:
