@@ -29,11 +29,13 @@ KINDS = tuple(kind for kind in Kind if kind not in (Kind.LATE, Kind.REPRICED, Ki
 
 @st.composite
 def entries(draw: st.DrawFn) -> list[Entry]:
-    """Each of a call of its own."""
+    """Each of a call of its own, with what its kind may say."""
     found = []
     for number in range(draw(st.integers(1, 8))):
         kind = draw(st.sampled_from(KINDS))
         refused = kind is Kind.REFUSED
+        ended = kind not in (Kind.OPENED, Kind.CHECKPOINT)
+        charge = "" if refused or not ended else draw(PRICES)
         found.append(
             Entry(
                 kind=kind, at_us=draw(st.integers(0, 60)) * HOUR_US, call=b"%d" % number,
@@ -41,9 +43,9 @@ def entries(draw: st.DrawFn) -> list[Entry]:
                 upstream="" if refused else draw(st.sampled_from(["", "up"])), deployment="up/m",
                 usage=Usage(provenance=Provenance.UNKNOWN) if refused else draw(USAGES), price=draw(PRICES),
                 cost_pico=None if refused else draw(PICO), currency=draw(CURRENCIES), ttft_us=draw(TIMES),
-                duration_us=draw(TIMES), outcome=draw(st.none() | st.sampled_from(list(Outcome))),
-                charge_price=draw(PRICES), charge_pico=None if refused else draw(PICO),
-                charge_currency=draw(CURRENCIES),
+                duration_us=draw(TIMES), outcome=draw(st.sampled_from(list(Outcome))) if ended else None,
+                charge_price=charge, charge_pico=draw(PICO) if charge else None,
+                charge_currency=draw(CURRENCIES) if charge else "",
             )
         )  # fmt: skip
     return found

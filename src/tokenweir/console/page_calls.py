@@ -86,8 +86,11 @@ def _top(visit: Visit, period: Period, before: int | None) -> int | None:
     latest_us = period.until_us + LATEST_US
     if latest_us >= visit.asked.now_us:
         return before
-    top = seq_before(visit.db, latest_us) + 1
-    return top if before is None else min(before, top)
+    later = visit.db.execute(
+        "SELECT seq FROM entries WHERE seq > ? AND kind = 'opened' ORDER BY seq LIMIT 1",
+        (seq_before(visit.db, latest_us),),
+    ).fetchone()
+    return min((seq for seq in (before, later and later[0]) if seq is not None), default=None)
 
 
 def _at(visit: Visit, seq: int) -> int:
