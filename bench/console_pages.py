@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bench import ledger_size
+from tokenweir.billing.invoicing import issue, issued
 from tokenweir.cli.around import Around
 from tokenweir.cli.control_app import control_app
 from tokenweir.cli.local import Local
@@ -38,6 +39,7 @@ from tokenweir.ledger.views.spans import HOUR_US, Span
 
 NOW_US = ledger_size.START_US + ledger_size.DAYS * 24 * HOUR_US
 VIEWERS = {"owner": "team-0", "member": "team-1"}
+INVOICED, MONTH = "team-1", "2025-11"  # all that the team used
 #: Pages whose time grows with the period that is asked for.
 PERIODS = ("7d", "30d")
 OF_A_PERIOD = {"overview", "charts", "spend", "runs", "calls"}
@@ -84,7 +86,7 @@ def _secret(role: str) -> str:
 
 
 def prepare(data: Path, count: int) -> None:
-    """The ledger, and those who look at it."""
+    """The ledger, an invoice of it, and those who look at it."""
     if not (data / DATABASE_NAME).exists():
         ledger_size.build(data, count, 1)
     Store(data, "os").close()  # an older file is brought up to date
@@ -94,7 +96,13 @@ def prepare(data: Path, count: int) -> None:
         )
         for role, account in VIEWERS.items()
     ]
-    make_changes(data, tuple(SetKey(key) for key in keys), FakeClock(NOW_US))
+    clock = FakeClock(NOW_US)
+    make_changes(data, tuple(SetKey(key) for key in keys), clock)
+    db = open_reader(data)
+    invoices = issued(db)
+    db.close()
+    if not invoices:
+        issue(data, INVOICED, MONTH, clock, "bench")
 
 
 def paths(data: Path) -> list[str]:
@@ -103,8 +111,16 @@ def paths(data: Path) -> list[str]:
     whole = Span(ledger_size.START_US // HOUR_US, NOW_US // HOUR_US)
     call = calls(db, limit=1, accounts={"team-1"})[0].call
     run = next(row.run for row in runs(db, whole, {"team-1"}))
+    invoice = issued(db)[0].invoice.id
     db.close()
-    ids = {"call": call, "call_cost": call, "run": run, "key": "viewer-member", "account": "team-1"}
+    ids = {
+        "call": call,
+        "call_cost": call,
+        "run": run,
+        "key": "viewer-member",
+        "account": "team-1",
+        "invoice": invoice,
+    }
     found = []
     for page in PAGES:
         path = page.path.rstrip("/").format(id=ids.get(page.name, ""))

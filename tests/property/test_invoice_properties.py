@@ -126,7 +126,7 @@ def test_all_invoices_of_an_account_come_to_what_its_calls_are_charged(
 def assert_explained(connection, document: Document) -> None:  # type: ignore[no-untyped-def]
     """Every line is the sum of the entries behind it."""
     for line in (*document.lines, *document.corrections):
-        token_class, found = explain(connection, document.id, line.number)
+        token_class, found = explain(connection, document, line.number)
         behind = list(found)
         assert token_class == line.token_class
         classes = [token_class] if token_class else TOKEN_CLASSES

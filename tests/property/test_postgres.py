@@ -182,7 +182,7 @@ def test_invoices_are_the_same_in_both(
             with closing(open_reader(data)) as db:
                 documents = [reckon(db, one.invoice.id) for one in issued(db)]
                 lines = [
-                    list(explain(db, document.id, line.number)[1])
+                    list(explain(db, document, line.number)[1])
                     for document in documents
                     for line in (*document.lines, *document.corrections)
                 ]

@@ -25,7 +25,7 @@ from tokenweir.admin.problems import Problem, not_found, refused
 from tokenweir.admin.rights import reads_all
 from tokenweir.billing.answer import EntryAnswer, InvoiceAnswer, entry_answer, invoice_answer
 from tokenweir.billing.invoice import Document
-from tokenweir.billing.invoicing import explain, issue, preview, reckon
+from tokenweir.billing.invoicing import explain, issue, open_issued, preview
 from tokenweir.core.money import decimals
 from tokenweir.core.sentence import say
 from tokenweir.ledger import terms as t
@@ -109,21 +109,21 @@ def issue_invoice(asked: Asked, body: IssueBody) -> InvoiceAnswer | Problem:
 
 
 def get_invoice(asked: Asked, id: str, query: InvoiceQuery) -> InvoiceAnswer | Problem:
-    """One invoice with its lines, reckoned anew from the ledger: it comes to what was issued."""
-    if not _sees(asked, id):
+    """One invoice with its lines, as it was issued."""
+    invoice = _seen(asked, id)
+    if invoice is None:
         return not_found(say("invoice {id!r}", id=id[:100]))
-    try:
-        return _shown(asked, reckon(asked.db, id), query.currency)
-    except ValueError as error:
-        return refused(error)
+    return _shown(asked, open_issued(asked.desk.data_dir, asked.db, invoice), query.currency)
 
 
 def explain_line(asked: Asked, id: str, line: str, query: LineQuery) -> Page[EntryAnswer] | Problem:
     """The attempts behind a line of an invoice; what a correction took away has the sign -1."""
-    if not _sees(asked, id):
+    invoice = _seen(asked, id)
+    if invoice is None:
         return not_found(say("invoice {id!r}", id=id[:100]))
+    document = open_issued(asked.desk.data_dir, asked.db, invoice)
     try:
-        _, entries = explain(asked.db, id, int(line))
+        _, entries = explain(asked.db, document, int(line))
     except ValueError:
         return not_found(say("line {line!r} of invoice {id}", line=line[:100], id=id))
     found = [entry_answer(*one) for one in islice(entries, query.after, query.after + query.limit + 1)]
@@ -131,9 +131,9 @@ def explain_line(asked: Asked, id: str, line: str, query: LineQuery) -> Page[Ent
     return Page(tuple(found[: query.limit]), str(query.after + query.limit) if more else None)
 
 
-def _sees(asked: Asked, id: str) -> bool:
+def _seen(asked: Asked, id: str) -> t.Invoice | None:
     invoice = asked.terms.invoices.get(id)
-    return invoice is not None and asked.sees(invoice.account)
+    return invoice if invoice is not None and asked.sees(invoice.account) else None
 
 
 def _shown(asked: Asked, document: Document, currency: str | None) -> InvoiceAnswer:

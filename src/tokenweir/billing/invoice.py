@@ -121,6 +121,11 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def due_of(document: Document) -> tuple[tuple[str, int], ...]:
+    """What is due, by currency: what the ledger notes of an invoice that is issued."""
+    return tuple((total.currency, total.due) for total in document.totals)
+
+
 Prices = Mapping[str, AppliedPrice | SpreadCost]
 
 

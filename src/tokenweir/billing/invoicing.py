@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 
 from tokenweir.billing.books import Books, Issued, next_invoice, open_books
-from tokenweir.billing.invoice import Body, Document, body_of, paid_of, surcharges_of, totals_of
+from tokenweir.billing.invoice import Body, Document, body_of, due_of, paid_of, surcharges_of, totals_of
+from tokenweir.billing.kept import keep, kept
 from tokenweir.billing.known_prices import read_prices
 from tokenweir.billing.months import month_at, month_bounds
 from tokenweir.core.clock import Clock
@@ -39,12 +40,32 @@ def issue(data_dir: Path, account: str, month: str, clock: Clock, actor: str) ->
             document, invoice, books = _next(connection, account, month)
         finally:
             connection.close()
-        now_us = clock.now_us()
-        _check_issue(document, books, now_us)
+        _check_issue(document, books, clock.now_us())
         refused = make_changes(data_dir, [IssueInvoice(invoice)], clock, actor)
         if not refused:
-            return msgspec.structs.replace(document, issued_us=now_us)
+            return _issued(data_dir, document)
     raise LedgerError(f"the invoice was not issued: {refused}")
+
+
+def _issued(data_dir: Path, document: Document) -> Document:
+    """With the moment that the ledger noted; kept for those who open it."""
+    connection = open_reader(data_dir)
+    try:
+        at_us = _found(connection, document.id)[1].at_us
+    finally:
+        connection.close()
+    document = msgspec.structs.replace(document, issued_us=at_us)
+    keep(data_dir, document)
+    return document
+
+
+def open_issued(data_dir: Path, connection: Connection, invoice: Invoice) -> Document:
+    """An invoice as it was issued: its copy, or reckoned. Raises LedgerError where its entries come to something else now."""
+    document = kept(data_dir, invoice)
+    if document is None:
+        document = reckon(connection, invoice.id)
+        keep(data_dir, document)
+    return document
 
 
 def earlier_month(connection: Connection, account: str, month: str) -> str:
@@ -71,11 +92,7 @@ def _next(connection: Connection, account: str, month: str) -> tuple[Document, I
     _check_account(books, account)
     invoice = next_invoice(books, account, month, upto_seq, changes[-1].seq if changes else 0)
     document = _document(connection, changes, books, invoice, None)
-    return document, msgspec.structs.replace(invoice, totals=_due(document)), books
-
-
-def _due(document: Document) -> tuple[tuple[str, int], ...]:
-    return tuple((total.currency, total.due) for total in document.totals)
+    return document, msgspec.structs.replace(invoice, totals=due_of(document)), books
 
 
 def _check_issue(document: Document, books: Books, now_us: int) -> None:
@@ -113,28 +130,29 @@ def reckon(connection: Connection, id: str) -> Document:
     changes, one = _found(connection, id)
     books = open_books(changes, one.invoice.upto_change)
     document = _document(connection, changes, books, one.invoice, one.at_us)
-    if _due(document) != one.invoice.totals:
+    if due_of(document) != one.invoice.totals:
         raise LedgerError(
-            f"invoice {id} was issued with {one.invoice.totals}, its entries come to {_due(document)}; run `weir ledger verify`"
+            f"invoice {id} was issued with {one.invoice.totals}, its entries come to {due_of(document)}; run `weir ledger verify`"
         )
     return document
 
 
-def explain(connection: Connection, id: str, number: int) -> tuple[str, Iterator[tuple[int, int, Entry]]]:
+def explain(
+    connection: Connection, document: Document, number: int
+) -> tuple[str, Iterator[tuple[int, int, Entry]]]:
     """What is behind a line of an invoice that was issued: its class of tokens (empty: all), and its entries.
 
-    Of each: 1 or -1 (taken away by a correction), number, entry. Raises ValueError where there is no such invoice or line.
+    Of each: 1 or -1 (taken away by a correction), number, entry. Raises ValueError where there is no such line.
     """
-    changes, one = _found(connection, id)
+    changes, one = _found(connection, document.id)
     scope = _scope(open_books(changes, one.invoice.upto_change), one.invoice)
-    body = _body(connection, scope)
-    for line in (*body.lines, *body.corrections):
+    for line in (*document.lines, *document.corrections):
         if line.number == number:
             return line.token_class, billed_entries(connection, scope, line.name)
-    for gap in body.gaps:
+    for gap in document.gaps:
         if gap.number == number:
             return "", billed_entries(connection, scope, gap.name)
-    raise ValueError(say("invoice {id} has no line {number}", id=id, number=number))
+    raise ValueError(say("invoice {id} has no line {number}", id=document.id, number=number))
 
 
 def _body(connection: Connection, scope: Scope) -> Body:

@@ -133,7 +133,7 @@ def run_list(directory: Path, account: str, as_json: bool) -> None:
 def run_explain(directory: Path, id: str, line: int, as_json: bool) -> None:
     """Print the attempts behind a line, one by one. Raises ValueError, LedgerError."""
     with _reading(directory) as connection:
-        token_class, found = entries_behind(connection, id, line)
+        token_class, found = entries_behind(connection, reckon(connection, id), line)
         for sign, seq, entry in found:
             answer = entry_answer(sign, seq, entry)
             if as_json:
