@@ -132,7 +132,15 @@ class Books:
     ) -> None:
         charged = NO_CHARGE if charge is None else Charge(*self.amount(charge, closed.usage))
         self.journal.apply(
-            Reprice(0, closed.call, closed.attempt, correction, *self.amount(price, closed.usage), charged)
+            Reprice(
+                0,
+                closed.call,
+                closed.attempt,
+                closed.usage,
+                correction,
+                *self.amount(price, closed.usage),
+                charged,
+            )
         )
         self.journal.commit()
 

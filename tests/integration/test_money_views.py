@@ -158,7 +158,7 @@ def test_a_correction_says_why_and_a_share_of_what(weir: CommandLine, tmp_path: 
         ledger.end(call, Usage(input=10))
         ledger.change(t.NoteCorrection("s1", "spread", "coding-plan over 2026-11", 1))
         ledger.journal.apply(DefinePrice(0, "shared", msgspec.json.encode(share)))
-        ledger.journal.apply(Reprice(0, call, call, "s1", "shared", 3 * PICO, "CNY"))
+        ledger.journal.apply(Reprice(0, call, call, Usage(input=10), "s1", "shared", 3 * PICO, "CNY"))
         ledger.journal.commit()
     lines = weir("calls", uuid_text(call)).splitlines()
     assert lines[-3:] == [

@@ -15,9 +15,13 @@ from tokenweir.billing.page import invoice_page
 from tokenweir.billing.rerate import Request, rerate
 from tokenweir.catalog.charges import ChargeRule
 from tokenweir.catalog.price import Bracket, Price
+from tokenweir.catalog.pricing import cost
 from tokenweir.core.errors import LedgerError
+from tokenweir.core.ids import uuid7
 from tokenweir.core.money import format_pico
 from tokenweir.core.usage import Provenance, Usage
+from tokenweir.ledger.entries import Kind
+from tokenweir.ledger.messages import Checkpoint, Reprice
 from tokenweir.ledger.terms import (
     AccountRecord,
     ExchangeRate,
@@ -28,7 +32,7 @@ from tokenweir.ledger.terms import (
     SetRate,
 )
 from tokenweir.ledger.verify import verify
-from tokenweir.ledger.views import calls, open_reader, total, usage
+from tokenweir.ledger.views import calls, entries, open_reader, total, usage
 from tokenweir.ledger.views.standing import Asked
 from tokenweir.ledger.views.terms import changes
 
@@ -258,3 +262,32 @@ def test_of_two_invoices_reckoned_at_once_the_second_is_reckoned_anew(
     second = books.let_others_write(lambda: issue(books.data, "org", "2026-11", books.clock, "test"))
     assert [(other.number, len(other.lines)) for other in others] == [(1, 2)]
     assert (second.number, second.lines) == (2, ())
+
+
+def test_a_correction_of_what_a_late_report_has_changed_meanwhile_waits_for_the_next(tmp_path: Path) -> None:
+    first, whole = Usage(input=100), Usage(input=100, output=7)
+    with Books(tmp_path) as books:
+        books.account("team")
+        opened = books.open("team")
+        attempt = uuid7(opened.at_us, (1).to_bytes(10, "big"))
+        now_us = books.clock.now_us()
+        seen = books.amount(CNY, first)
+        books.journal.apply(Checkpoint(0, opened.call, attempt, 1, now_us, "up", "up/m", first, *seen))
+        books.journal.interrupt([opened.call])
+        books.journal.commit()
+        planned = Reprice(0, opened.call, attempt, first, "c1", *books.amount(DEARER, first))
+        assert books.close(opened, whole).attempt == attempt
+        books.journal.apply(planned)
+        books.journal.commit()
+        anew = msgspec.structs.replace(planned, usage=whole, cost_pico=cost(DEARER, whole))
+        books.journal.apply(anew)
+        books.journal.commit()
+    assert verify(tmp_path).problems == ()
+    db = open_reader(tmp_path)
+    kinds = [(entry.kind, entry.usage, entry.cost_pico) for _, entry in entries(db)][2:]
+    db.close()
+    assert kinds == [
+        (Kind.SETTLED, first, cost(CNY, first)),
+        (Kind.LATE, whole, cost(CNY, whole)),
+        (Kind.REPRICED, whole, cost(DEARER, whole)),
+    ]

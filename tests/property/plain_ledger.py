@@ -160,7 +160,7 @@ class _Writer:
         priced = (
             (price_id(SPREAD)[0], 5, "CNY") if one.repriced == "spread" else _priced(one.repriced, one.used)
         )
-        return Reprice(0, call, bytes([number]) * 16, f"correction-{self.number}", *priced)
+        return Reprice(0, call, bytes([number]) * 16, one.used, f"correction-{self.number}", *priced)
 
 
 def _priced(name: str, used: Usage) -> tuple[str, int | None, str]:

@@ -279,7 +279,7 @@ class JournalMachine(RuleBasedStateMachine):
             return  # interrupted before it said anything
         self.number += 1
         op = Reprice(
-            0, call.asked.call, attempt, f"correction-{self.number}", NEW.id, NEW.of(used), "CNY",
+            0, call.asked.call, attempt, used, f"correction-{self.number}", NEW.id, NEW.of(used), "CNY",
             Charge(CHARGED.id, CHARGED.of(used), "CNY") if charge else NO_CHARGE,
         )  # fmt: skip
         for _ in range(1 + twice):

@@ -271,7 +271,7 @@ class Gateways:
         for op in self.closed[-200 :: 1 + machine.upto(40)]:
             pico = op.usage.input * CORRECTED[0] + op.usage.output * CORRECTED[1]
             charge = op.charge if machine.draw.random() < 0.5 else NO_CHARGE
-            told = Reprice(1, op.call, op.attempt, id, PRICE_IDS["corrected"], pico, "CNY", charge)
+            told = Reprice(1, op.call, op.attempt, op.usage, id, PRICE_IDS["corrected"], pico, "CNY", charge)
             for _ in range(1 + (machine.draw.random() < 0.1)):
                 writer.process.call_soon(take, connection, told)
 

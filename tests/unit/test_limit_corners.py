@@ -124,7 +124,9 @@ class Ledger:
 
     def reprice(self, call: bytes) -> None:
         """The entry of a call is corrected; that it ended stays as it was."""
-        self._journal.apply(Reprice(1, call, b"1", "correction", "", None, ""))
+        stands = self._journal._standing(call, b"1")
+        assert stands is not None
+        self._journal.apply(Reprice(1, call, b"1", stands.usage, "correction", "", None, ""))
         self._journal.commit()
 
     def lose(self) -> None:

@@ -42,7 +42,15 @@ class Rerated(msgspec.Struct, frozen=True):
     def correction(self, entry: Entry, id: str) -> Reprice:
         """The entry that says so."""
         return Reprice(
-            0, entry.call, entry.attempt, id, self.price, self.cost_pico, self.currency, self.charge
+            0,
+            entry.call,
+            entry.attempt,
+            entry.usage,
+            id,
+            self.price,
+            self.cost_pico,
+            self.currency,
+            self.charge,
         )
 
 

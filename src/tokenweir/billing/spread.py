@@ -246,7 +246,15 @@ def _moves(connection: Connection, plan: _Plan) -> Iterator[Move]:
             own, amount = charged
             charge, named = Charge(price_id(own)[0], amount, own.currency), (price, own)
         to = Reprice(
-            0, entry.call, entry.attempt, plan.correction, price_id(price)[0], pico, price.currency, charge
+            0,
+            entry.call,
+            entry.attempt,
+            entry.usage,
+            plan.correction,
+            price_id(price)[0],
+            pico,
+            price.currency,
+            charge,
         )
         if not _stands(entry, to):
             yield Move(entry, to, named)

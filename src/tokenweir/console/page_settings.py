@@ -49,12 +49,16 @@ def show(visit: Visit) -> Outcome:
 def _row(visit: Visit, setting: SettingNow) -> tuple[object, ...]:
     return (
         Link(setting.name, visit.to("/settings", name=setting.name) + "#change"),
-        f"{visit.format.grouped(setting.value)} {visit.tell(setting.unit)}".strip()
-        if setting.value
-        else None,
+        _value(visit, setting) or None,
         _source(setting.source),
         help_of(visit, setting),
     )
+
+
+def _value(visit: Visit, setting: SettingNow) -> str:
+    if setting.unit and setting.value.isdigit():
+        return f"{visit.format.n(int(setting.value))} {visit.tell(setting.unit)}"
+    return f"{visit.format.grouped(setting.value)} {visit.tell(setting.unit)}".strip()
 
 
 def help_of(visit: Visit, setting: SettingNow) -> str:

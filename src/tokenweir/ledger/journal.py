@@ -200,6 +200,8 @@ class Journal:
         standing = self._standing(op.call, op.attempt)
         if standing is None or standing.reason == op.correction or op.call in self.state.open_calls:
             return
+        if standing.usage != op.usage:
+            return
         ends = standing.kind in ENDS
         entry = msgspec.structs.replace(
             standing, kind=Kind.REPRICED if ends else Kind.REPRICED_ATTEMPT,

@@ -133,12 +133,14 @@ class MakeChanges(msgspec.Struct, frozen=True, array_like=True, tag="change"):
 class Reprice(msgspec.Struct, frozen=True, array_like=True, tag="reprice"):
     """The entry that stands for an attempt is corrected: the same usage at another price.
 
+    `usage` is what the amounts are of: where another stands by now, from a report that came late, nothing is done.
     `correction` is the id that was noted with a reason; the same one twice is once.
     """
 
     seq: int
     call: bytes
     attempt: bytes
+    usage: Usage
     correction: str
     price: str
     cost_pico: int | None
