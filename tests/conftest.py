@@ -1,5 +1,7 @@
 """How property tests run: the same examples each time by default, fresh and more of them under `./dev test --long`."""
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 from postgres_server import postgres
@@ -13,5 +15,8 @@ settings.register_profile("long", parent=_COMMON, max_examples=1000)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell without job control starts what runs in the background deaf to it, and so would be all that tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     chosen = config.getoption("markexpr") or ""
     settings.load_profile("long" if "long or" in chosen else "default")
