@@ -89,6 +89,16 @@ def play(books: Books, steps: list[tuple[object, ...]]) -> None:
                 pass
 
 
+def issue_all(books: Books, steps: list[tuple[object, ...]]) -> None:
+    """Steps, and an invoice of each account when they are over."""
+    for id, parent in (("org", ""), ("team", "org"), ("other", "")):
+        books.account(id, parent)
+    play(books, steps)
+    books.clock.advance(70 * DAY_US)
+    for account in ACCOUNTS:
+        books.let_others_write(lambda account=account: issue_last_month(books, account))
+
+
 def issue_last_month(books: Books, account: str) -> None:
     month = month_at(books.clock.now_us() - 31 * DAY_US, "UTC")
     with suppress(ValueError):  # it holds a later month
@@ -101,12 +111,7 @@ def test_all_invoices_of_an_account_come_to_what_its_calls_are_charged(
     steps: list[tuple[object, ...]],
 ) -> None:
     with tempfile.TemporaryDirectory() as directory, Books(Path(directory)) as books:
-        for id, parent in (("org", ""), ("team", "org"), ("other", "")):
-            books.account(id, parent)
-        play(books, steps)
-        books.clock.advance(70 * DAY_US)
-        for account in ACCOUNTS:
-            books.let_others_write(lambda account=account: issue_last_month(books, account))
+        issue_all(books, steps)
         connection = open_reader(books.data)
         documents = [reckon(connection, one.invoice.id) for one in issued(connection)]
         stands = standing(list(entries(connection)))

@@ -5,9 +5,9 @@ import stat
 import tempfile
 from pathlib import Path
 
-from billed_ledger import DAY_US, Books
+from billed_ledger import Books
 from hypothesis import given, settings
-from test_invoice_properties import ACCOUNTS, STEPS, issue_last_month, play
+from test_invoice_properties import ACCOUNTS, STEPS, issue_all
 
 from tokenweir.billing.invoicing import issued, open_issued, reckon
 from tokenweir.billing.kept import ROOM, keep, kept
@@ -18,12 +18,7 @@ from tokenweir.ledger.views import open_reader
 @given(steps=STEPS)
 def test_a_copy_is_what_the_entries_come_to(steps: list[tuple[object, ...]]) -> None:
     with tempfile.TemporaryDirectory() as directory, Books(Path(directory)) as books:
-        for id, parent in (("org", ""), ("team", "org"), ("other", "")):
-            books.account(id, parent)
-        play(books, steps)
-        books.clock.advance(70 * DAY_US)
-        for account in ACCOUNTS:
-            books.let_others_write(lambda account=account: issue_last_month(books, account))
+        issue_all(books, steps)
         connection = open_reader(books.data)
         invoices = [one.invoice for one in issued(connection)]
         assert len(invoices) >= len(ACCOUNTS)
@@ -39,11 +34,7 @@ def test_a_copy_is_what_the_entries_come_to(steps: list[tuple[object, ...]]) -> 
 
 def test_what_is_no_copy_of_it_is_reckoned_anew(tmp_path: Path) -> None:
     with Books(tmp_path) as books:
-        for id, parent in (("org", ""), ("team", "org"), ("other", "")):
-            books.account(id, parent)
-        books.clock.advance(70 * DAY_US)
-        for account in ACCOUNTS:
-            books.let_others_write(lambda account=account: issue_last_month(books, account))
+        issue_all(books, [])
     connection = open_reader(tmp_path)
     first, second = (one.invoice for one in issued(connection)[:2])
     right = reckon(connection, first.id)

@@ -40,16 +40,20 @@ def issue(data_dir: Path, account: str, month: str, clock: Clock, actor: str) ->
             document, invoice, books = _next(connection, account, month)
         finally:
             connection.close()
-        _check_issue(document, books, clock.now_us())
+        now_us = clock.now_us()
+        _check_issue(document, books, now_us)
         refused = make_changes(data_dir, [IssueInvoice(invoice)], clock, actor)
         if not refused:
-            return _issued(data_dir, document)
+            return _noted(data_dir, msgspec.structs.replace(document, issued_us=now_us))
     raise LedgerError(f"the invoice was not issued: {refused}")
 
 
-def _issued(data_dir: Path, document: Document) -> Document:
-    """With the moment that the ledger noted; kept for those who open it."""
-    connection = open_reader(data_dir)
+def _noted(data_dir: Path, document: Document) -> Document:
+    """As issued at the moment that the ledger noted, and kept for those who open it. It is issued, whether this succeeds or not."""
+    try:
+        connection = open_reader(data_dir)
+    except LedgerError:
+        return document
     try:
         at_us = _found(connection, document.id)[1].at_us
     finally:
